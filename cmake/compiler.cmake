@@ -1,0 +1,45 @@
+# Language level, warnings, hardening and sanitizers for every target.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_definitions(_GNU_SOURCE WHERRY_VERSION="${PROJECT_VERSION}" FMT_HEADER_ONLY=1)
+# Ours by quotes, the system's by angle brackets: src/sys must never hide <sys/...>.
+add_compile_options("SHELL:-iquote \"${PROJECT_SOURCE_DIR}/src\"")
+add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-plt
+                    -fstack-protector-strong)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-O2 -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  add_link_options(-Wl,--gc-sections -Wl,-z,relro,-z,now)
+  add_compile_definitions(NDEBUG)
+endif()
+if(WHERRY_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(WHERRY_SANITIZED=1)
+endif()
+# Failpoints cost one relaxed load when no one is armed; they are compiled into every build so that the
+# fault tests hit the very programs that users run.
+if(WHERRY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(WHERRY_TIDY)
+  find_program(CLANG_TIDY clang-tidy-19 REQUIRED)
+  set(CMAKE_CXX_CLANG_TIDY ${CLANG_TIDY} --warnings-as-errors=* --quiet)
+endif()
+
+# A program of ours: static-pie in release, ordinary and dynamic under sanitizers.
+function(wherry_link_static target)
+  if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ)
+    target_link_options(${target} PRIVATE -static-pie)
+  endif()
+endfunction()

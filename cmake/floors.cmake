@@ -1,0 +1,16 @@
+# wherry_floor(NAME LINKS ...): the static library of src/NAME from every .cc file in it.
+# The order of the floors is enforced by tests/gates/include_layers.py.
+function(wherry_floor name)
+  cmake_parse_arguments(ARG "" "" "LINKS;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  foreach(pattern IN LISTS ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  if(NOT sources)
+    add_library(wherry_${name} INTERFACE)
+    target_link_libraries(wherry_${name} INTERFACE ${ARG_LINKS})
+    return()
+  endif()
+  add_library(wherry_${name} STATIC ${sources})
+  target_link_libraries(wherry_${name} PUBLIC ${ARG_LINKS})
+endfunction()

@@ -1,0 +1,22 @@
+// The local engine: opens the state under a root and does the work in this process.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+
+namespace wherry::engine {
+
+struct LocalOptions {
+  std::string root = "/var/lib/wherry";
+  std::string run_root = "/run/wherry";
+  std::string log_max_size;  // from the configuration's log-opts, empty: unlimited
+  int log_max_files = 1;
+  std::string default_publish_address = "0.0.0.0";
+};
+
+// Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.
+Result<std::unique_ptr<Engine>> open_local(const LocalOptions& options);
+
+}  // namespace wherry::engine

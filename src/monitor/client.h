@@ -1,0 +1,43 @@
+// The client's side: spawn a monitor, or connect to one, and exchange messages.
+#pragma once
+
+#include <string>
+
+#include "monitor/config.h"
+#include "monitor/protocol.h"
+#include "sys/fd.h"
+
+namespace wherry::monitor {
+
+class Client {
+ public:
+  // Spawns wherry-monitor (own session, fixed environment, cwd /, no inherited fds) with `config` and
+  // returns the first connection, after Welcome: the container is created and waits for Start, or the
+  // error says why it could not be created (then nothing is left of it).
+  static Result<Client> launch(const MonitorConfig& config);
+  // Connects to the monitor of a run directory, reached through a directory fd (paths may be long).
+  // kNotFound: no monitor listens there.
+  static Result<Client> connect(int run_dir_fd);
+
+  Client(Client&&) noexcept = default;
+  Client& operator=(Client&&) noexcept = default;
+
+  int fd() const { return socket_.get(); }  // poll for reading
+  const Welcome& welcome() const { return welcome_; }
+  Result<void> send(const Message& message);
+  // The next message; kUnavailable when the monitor has closed the connection.
+  Result<Message> receive();
+  // Sends and waits for Done, Started or Failed; other messages that arrive meanwhile are kept and come
+  // from receive() later, in order.
+  Result<void> call(const Message& message);
+  // A kept message waits: receive() will not block although fd() may not be readable.
+  bool has_pending() const { return !pending_.empty(); }
+
+ private:
+  Client() = default;
+  sys::Fd socket_;
+  Welcome welcome_;
+  std::vector<Message> pending_;
+};
+
+}  // namespace wherry::monitor

@@ -1,0 +1,146 @@
+// The create path: from an OCI runtime configuration to a process that waits just before its execve,
+// and from there to a running container. A library: it never logs, never exits, never touches records.
+//
+// Thread rule: single-threaded callers only (a process that clones containers has one thread).
+// Ownership: Container owns the init's pidfd; destroying the object kills nothing. The init dies with its
+// creating thread (parent-death signal), so the caller is its monitor.
+// Errors: name the step and the object ("cannot mount '/data': ..."). A program that cannot be executed
+// keeps runc's words, which engines map to exit codes:
+//   exec: "foo": executable file not found in $PATH        kNotFound          (127)
+//   exec: "/x": stat /x: no such file or directory         kNotFound          (127)
+//   exec: "/x": permission denied                           kPermissionDenied  (126)
+//   exec: "/x": is a directory                              kPermissionDenied  (126)
+// On any error everything made so far is undone: process, cgroups, mounts (they live in fds and in the
+// container's own mount namespace).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "oci/runtime_spec.h"
+#include "sys/fd.h"
+#include "sys/link_plan.h"
+
+namespace wherry::runtime {
+
+// Where the root file system comes from. It is mounted from detached mount fds inside the container's own
+// mount namespace: the host's mount table never shows it.
+struct RootSource {
+  // Overlay: layer directories, topmost first; upper and work on one file system.
+  std::vector<std::string> lower;
+  std::string upper;
+  std::string work;
+  bool volatile_upper = false;  // skip syncs: for containers whose upper is thrown away
+  // Or, when lower is empty: a directory bound as it is.
+  std::string directory;
+};
+
+struct Stdio {
+  int in = -1;  // borrowed; with a terminal all three are ignored
+  int out = -1;
+  int err = -1;
+};
+
+struct CreateOptions {
+  const oci::RuntimeSpec* spec = nullptr;  // borrowed during create()
+  RootSource root;
+  Stdio stdio;
+  // A compiled seccomp filter (array of sock_filter as bytes). Empty: none.
+  std::string seccomp_filter;
+  // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared one.
+  std::optional<sys::LinkPlan> link;
+  // Extra: bind-mounted generated files come as ordinary spec mounts.
+};
+
+class Container {
+ public:
+  // Makes cgroups and namespaces, mounts everything, and leaves the init waiting before its execve.
+  static Result<Container> create(const CreateOptions& options);
+
+  Container(Container&&) noexcept;
+  Container& operator=(Container&&) noexcept;
+  ~Container();
+
+  pid_t pid() const;
+  uint64_t start_time() const;  // of the init, see sys/process.h
+  int pidfd() const;
+  // The master side of the terminal; only with process.terminal, once.
+  sys::Fd take_console();
+  // Non-fatal notes: "cannot raise RLIMIT_NOFILE to ...; using 20000".
+  const std::vector<std::string>& warnings() const;
+
+  // Lets the init execve. Returns when it has, or with why it could not; then the init is reaped and the
+  // container is destroyed.
+  Result<void> start();
+
+  // Reaps the init after its pidfd became readable. Exit code, or 128 + signal.
+  struct Exit {
+    int code = 0;
+    int signal = 0;  // 0: exited
+    bool oom_killed = false;
+  };
+  Result<Exit> reap();
+
+  // Kills what is left in the cgroup and removes it. Idempotent.
+  Result<void> destroy();
+
+ private:
+  struct State;
+  explicit Container(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// One more process in a running container (docker exec): joins all its namespaces and cgroups, with the
+// confinement of `process` (capabilities, no_new_privileges) and `seccomp_filter`.
+struct ExecOptions {
+  pid_t init_pid = 0;
+  uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
+  std::string cgroups_path;
+  oci::Process process;
+  Stdio stdio;
+  std::string seccomp_filter;
+};
+
+class ExecProcess {
+ public:
+  // The process has executed its program, or the error says why not (same words as Container).
+  static Result<ExecProcess> start(const ExecOptions& options);
+  ExecProcess(ExecProcess&&) noexcept = default;
+  ExecProcess& operator=(ExecProcess&&) noexcept = default;
+
+  pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }
+  sys::Fd take_console() { return std::move(console_); }
+  Result<Container::Exit> reap();
+
+ private:
+  ExecProcess() = default;
+  pid_t pid_ = 0;
+  sys::Fd pidfd_;
+  sys::Fd console_;
+};
+
+// Cgroups of a container by path, for when its monitor is gone.
+struct CgroupUsage {
+  uint64_t processes = 0;
+};
+// SIGKILLs everything in the cgroup (cgroup.kill on v2, freezer and signals on v1) and waits until it is
+// empty, at most `timeout_ms`.
+Result<void> kill_cgroup(const std::string& cgroups_path, int timeout_ms);
+// Removes the empty cgroup in every hierarchy; a missing one is fine.
+Result<void> remove_cgroup(const std::string& cgroups_path);
+// SIGSTOP-free pause and resume through the freezer.
+Result<void> freeze_cgroup(const std::string& cgroups_path, bool frozen);
+
+// Moves the calling process into the engine's own cgroup on every hierarchy (v1 by writing 0 to `tasks`),
+// made when missing: `cgroups_path` like "/wherry/engine". A container never depends on its caller.
+Result<void> enter_cgroup(const std::string& cgroups_path);
+
+}  // namespace wherry::runtime

@@ -1,0 +1,91 @@
+// The image store behind its final interface; first implementation: plain layer directories.
+//
+//   <root>/layers/<diffid hex>/fs   the layer's tree (overlay whiteouts inside), sealed by a rename
+//   <root>/incoming/<random>/       half-made things; swept when no lease holds them
+//   images, tags, layers            rows in state.db: config bytes, manifest bytes, layer sizes
+//
+// Acknowledged means durable: a layer is written to incoming/, one syncfs, renamed to its place, then the
+// references are committed in one transaction. Anything less leaves only incoming/ entries, whose lock file
+// the kernel has freed: sweep() removes them.
+// Thread rule: any number of processes; one object per thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "oci/image.h"
+#include "oci/reference.h"
+#include "state/database.h"
+#include "sys/fd.h"
+
+namespace wherry::store {
+
+struct Image {
+  Digest id;  // config digest
+  Digest manifest;
+  std::string config_json;    // exact bytes
+  std::string manifest_json;  // exact bytes
+  std::vector<std::string> tags;  // repository:tag as the store keys them ("docker.io/library/debian:bookworm")
+  int64_t created_ns = 0;
+  uint64_t size = 0;      // bytes of all layers
+  uint64_t own_size = 0;  // of the layers no other image has
+};
+
+// What an overlay mount of an image needs, topmost first.
+struct MountPlan {
+  std::vector<std::string> lower;  // absolute directories
+};
+
+struct ImportOptions {
+  std::optional<oci::ImageRef> reference;
+  std::vector<std::string> changes;  // apply_change, in order
+  std::string message;               // history comment; Docker's default "Imported from -" is the caller's
+  oci::ImageRunConfig config;        // starting point
+  std::string created_by;
+};
+
+class Store {
+ public:
+  // Makes the directories (0700) when missing. `root`: absolute.
+  static Result<Store> open(state::Database& database, const std::string& root);
+  Store(Store&&) noexcept;
+  ~Store();
+
+  // One tar (plain, gzip, bzip2, xz, zstd) from `tar_fd` becomes a one-layer image: streamed through
+  // wherry-unpack, durable on return. Failpoints: store.import.begin, store.layer.unpacked,
+  // store.layer.synced, store.layer.renamed, store.image.before, store.image.after.
+  Result<Image> import_tar(int tar_fd, const ImportOptions& options);
+
+  // By reference ("debian", "debian:bookworm", "name@sha256:..."), full id, or unique id prefix.
+  // kNotFound: "no such image: x".
+  Result<Image> find(std::string_view name_or_id);
+  Result<std::vector<Image>> list();  // newest first
+  Result<void> tag(const Digest& image, const oci::ImageRef& reference);
+
+  struct Removed {
+    std::vector<std::string> untagged;  // familiar references
+    std::vector<std::string> deleted;   // "sha256:..." of images and layers
+  };
+  // Docker's rmi: a reference removes that tag, and the image with its layers when it was the last; an id
+  // removes the image when it has at most one repository, else kConflict unless `force`.
+  // `in_use`: image ids that containers use: kConflict names the container (given as value).
+  Result<Removed> remove(std::string_view name_or_id, bool force,
+                         const std::vector<std::pair<std::string, std::string>>& in_use);
+
+  Result<MountPlan> mount_plan(const Image& image);
+  // Bytes of one layer's tree.
+  Result<uint64_t> layer_size(const Digest& diff_id);
+  // Removes half-made things that no living process holds. Called by every command that writes.
+  Result<void> sweep();
+
+ private:
+  struct State;
+  explicit Store(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace wherry::store

@@ -1,0 +1,128 @@
+#include "sys/file.h"
+
+#include <dirent.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "base/failpoint.h"
+#include "base/scope.h"
+#include "base/text.h"
+
+namespace wherry::sys {
+namespace {
+
+std::string temp_name(const std::string& name) {
+  unsigned char random[8] = {};
+  [[maybe_unused]] ssize_t got = getrandom(random, sizeof random, 0);
+  return "." + name + ".tmp-" + to_hex(random);
+}
+
+Result<void> remove_children(int dir) {
+  TRY(std::vector<std::string> names, list_dir(dir));
+  Result<void> first;
+  for (const std::string& name : names) {
+    Result<void> removed = remove_tree_at(dir, name);
+    if (!removed && first) first = std::move(removed);
+  }
+  return first;
+}
+
+}  // namespace
+
+Result<void> write_file_atomic(int dir, const std::string& name, std::string_view data,
+                               unsigned mode, Sync sync) {
+  std::string context = "cannot write '" + name + "'";
+  std::string temp = temp_name(name);
+  TRY_CTX(Fd fd, open_at(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode), context);
+  auto undo = on_exit([&] { unlinkat(dir, temp.c_str(), 0); });
+  TRY_VOID_CTX(failpoint("file.opened"), context);
+  if (fchmod(fd.get(), mode) != 0) return Error::from_errno(errno, context);
+  TRY_VOID_CTX(write_all(fd.get(), data), context);
+  TRY_VOID_CTX(failpoint("file.written"), context);
+  if (sync == Sync::kFull && fsync(fd.get()) != 0) return Error::from_errno(errno, context);
+  TRY_VOID_CTX(failpoint("file.synced"), context);
+  if (renameat(dir, temp.c_str(), dir, name.c_str()) != 0) return Error::from_errno(errno, context);
+  undo.release();
+  TRY_VOID_CTX(failpoint("file.renamed"), context);
+  if (sync == Sync::kFull) TRY_VOID_CTX(sync_dir(dir), context);
+  return {};
+}
+
+Result<void> sync_dir(int dir) {
+  if (fsync(dir) != 0) return Error::from_errno(errno, "cannot sync a directory");
+  return {};
+}
+
+Result<void> sync_filesystem(int dir) {
+  if (syncfs(dir) != 0) return Error::from_errno(errno, "cannot sync the file system");
+  return {};
+}
+
+Result<Fd> make_dir_at(int dir, const std::string& name, unsigned mode) {
+  if (mkdirat(dir, name.c_str(), mode) == 0) {
+    TRY(Fd made, open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (fchmod(made.get(), mode) != 0)
+      return Error::from_errno(errno, "cannot set the mode of '" + name + "'");
+    return made;
+  }
+  if (errno != EEXIST) return Error::from_errno(errno, "cannot make directory '" + name + "'");
+  return open_at(dir, name, O_RDONLY | O_DIRECTORY);
+}
+
+Result<Fd> make_dirs(const std::string& path, unsigned mode) {
+  TRY(Fd current, open_file(path.starts_with('/') ? "/" : ".", O_RDONLY | O_DIRECTORY));
+  for (std::string_view part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    TRY_CTX(current, make_dir_at(current.get(), std::string(part), mode), "in '" + path + "'");
+  }
+  return current;
+}
+
+Result<void> remove_tree_at(int dir, const std::string& name) {
+  if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM)
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  if (errno != ENOTEMPTY && errno != EEXIST)
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  Result<void> children;
+  {
+    TRY(Fd sub, open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    children = remove_children(sub.get());
+  }
+  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (!children) return children;
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> list_dir(int dir) {
+  // A descriptor of its own: readdir moves the shared offset.
+  TRY(Fd own, open_at(dir, ".", O_RDONLY | O_DIRECTORY));
+  std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(own.get()), &closedir);
+  if (!stream) return Error::from_errno(errno, "cannot list a directory");
+  [[maybe_unused]] int owned_by_stream = own.release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    dirent* entry = readdir(stream.get());
+    if (entry == nullptr) break;
+    std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return Error::from_errno(errno, "cannot list a directory");
+  std::ranges::sort(names);
+  return names;
+}
+
+bool exists_at(int dir, const std::string& name) {
+  struct stat info{};
+  return fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+}  // namespace wherry::sys
