@@ -1,8 +1,11 @@
 # cmake --install: programs, man pages and completions where Debian expects them.
 if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ AND NOT WHERRY_TIDY)
   install(TARGETS wherry RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  install(TARGETS wherry-monitor wherry-unpack wherry-transfer
-          RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/wherry)
+  foreach(helper wherry-monitor wherry-unpack wherry-transfer)
+    if(TARGET ${helper})
+      install(TARGETS ${helper} RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/wherry)
+    endif()
+  endforeach()
   file(GLOB man1 ${PROJECT_SOURCE_DIR}/man/*.1)
   install(FILES ${man1} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   file(GLOB man5 ${PROJECT_SOURCE_DIR}/man/*.5)

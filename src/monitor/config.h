@@ -53,6 +53,8 @@ struct MonitorConfig {
     std::string seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
                                  // runtime::default_seccomp_filter(), to keep the document small
     std::optional<sys::LinkPlan> link;
+    std::optional<std::string> user;  // as in runtime::CreateOptions
+    bool create_cwd = false;
   };
   struct ExecPlan {
     runtime::ExecOptions options;  // stdio is filled by the monitor

@@ -56,7 +56,15 @@ struct CreateOptions {
   std::string seccomp_filter;
   // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared one.
   std::optional<sys::LinkPlan> link;
-  // Extra: bind-mounted generated files come as ordinary spec mounts.
+  // A user as Docker takes it: "name", "uid", "name:group", "uid:gid". Looked up in the container's own
+  // /etc/passwd and /etc/group (bounded parser, opened inside the root); numbers need no entry. When set it
+  // replaces process.user, gives the supplementary groups, and HOME when the environment has none.
+  // Unknown: kInvalidArgument "unable to find user x: no matching entries in passwd file".
+  std::optional<std::string> user;
+  // Make process.cwd when it is missing (owned by root), as Docker does.
+  bool create_cwd = false;
+  // Mounts with the option "x-wherry.copyup" (binds of new volumes): an empty source directory is first
+  // filled from the image's directory at the destination, with owners, modes, times and xattrs.
 };
 
 class Container {
@@ -104,6 +112,7 @@ struct ExecOptions {
   uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
   std::string cgroups_path;
   oci::Process process;
+  std::optional<std::string> user;  // as in CreateOptions
   Stdio stdio;
   std::string seccomp_filter;
 };
