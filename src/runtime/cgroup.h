@@ -1,0 +1,81 @@
+// One container's cgroup in every mounted hierarchy: version 1 (each mount, name=systemd included),
+// hybrid (version 1 plus /sys/fs/cgroup/unified) and pure version 2. Internal to the runtime floor;
+// the free functions of runtime/container.h (kill_cgroup, remove_cgroup, ...) are built on it.
+//
+// At a glance: create() makes the directories and writes the values of runtime/cgroup_plan.h; the
+// parent clones with CLONE_INTO_CGROUP where v2_fd() is valid; the child calls attach_self() for
+// version 1. Nobody writes another process's pid into cgroup.procs: that waits about 10 ms for an
+// RCU grace period. All destructive calls are idempotent: a cgroup that is not there is already
+// killed, thawed and removed. The object owns fds only; destroying it removes nothing. Thread rule:
+// one thread at a time. Sources: cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "oci/runtime_spec.h"
+#include "sys/fd.h"
+
+namespace wherry::runtime {
+
+class Cgroup {
+ public:
+  Cgroup(Cgroup&&) noexcept = default;
+  Cgroup& operator=(Cgroup&&) noexcept = default;
+
+  // Makes `cgroups_path` ("/wherry/<id>") in every hierarchy and writes limits and device rules.
+  // Leftovers of the same name are reused when nobody is in them, else kConflict. On an error
+  // nothing made here remains. A limit that this host cannot keep is kUnsupported naming the
+  // controller and the remedy; what is only a preference (a weight, a reservation) goes to
+  // `warnings`.
+  static Result<Cgroup> create(const std::string& cgroups_path, const oci::Resources& resources,
+                               std::vector<std::string>& warnings);
+  // An existing cgroup, for exec; kNotFound when no hierarchy has it.
+  static Result<Cgroup> open(const std::string& cgroups_path);
+
+  // The version 2 directory for CLONE_INTO_CGROUP; -1: no version 2 hierarchy. Valid while the
+  // object lives.
+  int v2_fd() const { return v2_dir_.get(); }
+  // Moves the calling thread (of a single-threaded process) into every version 1 hierarchy, through
+  // fds opened beforehand: no path is looked up, so it works after the mounts changed.
+  Result<void> attach_self() const;
+  // As attach_self, and into the version 2 cgroup too: for callers that were not cloned into it.
+  Result<void> attach_self_everywhere() const;
+
+  // Writes changed limits ("update"); same rules for what the host lacks as create().
+  Result<void> apply(const oci::Resources& resources, std::vector<std::string>& warnings) const;
+
+  // Whether the kernel has killed anybody here for lack of memory. False when there is no memory
+  // controller.
+  Result<bool> oom_killed() const;
+  // Processes in it and in its children; 0 when it is gone.
+  Result<uint64_t> process_count() const;
+  // SIGKILL to everything in it and its children, frozen or not, then waits until it is empty;
+  // kUnavailable after `timeout_ms`.
+  Result<void> kill_all(int timeout_ms) const;
+  // Returns when everything is frozen (or thawed).
+  Result<void> freeze(bool frozen) const;
+  // Removes it, children deepest first, in every hierarchy. Waits shortly for processes that are
+  // just dying; a living one is kConflict.
+  Result<void> remove() const;
+
+ private:
+  struct Hierarchy {
+    std::vector<std::string>
+        controllers;        // version 1: "cpu", "name=systemd"; version 2: what is enabled
+    std::string directory;  // absolute
+    sys::Fd join;           // version 1: `tasks`, open for writing
+  };
+
+  Cgroup() = default;
+
+  std::string path_;
+  std::vector<Hierarchy> v1_;
+  std::vector<std::string> v2_controllers_;
+  std::string v2_directory_;  // empty: no version 2 hierarchy
+  sys::Fd v2_dir_;
+};
+
+}  // namespace wherry::runtime
