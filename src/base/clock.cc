@@ -57,11 +57,19 @@ bool literal(std::string_view text, size_t& at, char c) {
 
 }  // namespace
 
-int64_t wall_clock_ns() { return read_clock(CLOCK_REALTIME); }
-int64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+int64_t wall_clock_ns() {
+  return read_clock(CLOCK_REALTIME);
+}
+int64_t monotonic_ns() {
+  return read_clock(CLOCK_MONOTONIC);
+}
 
-std::string format_rfc3339(int64_t unix_ns) { return format(unix_ns, false); }
-std::string format_rfc3339_fixed(int64_t unix_ns) { return format(unix_ns, true); }
+std::string format_rfc3339(int64_t unix_ns) {
+  return format(unix_ns, false);
+}
+std::string format_rfc3339_fixed(int64_t unix_ns) {
+  return format(unix_ns, true);
+}
 
 std::optional<int64_t> parse_rfc3339(std::string_view text) {
   size_t at = 0;
@@ -118,7 +126,8 @@ std::optional<int64_t> parse_go_duration(std::string_view text) {
   double total = 0;
   while (!text.empty()) {
     size_t length = 0;
-    while (length < text.size() && ((text[length] >= '0' && text[length] <= '9') || text[length] == '.'))
+    while (length < text.size() &&
+           ((text[length] >= '0' && text[length] <= '9') || text[length] == '.'))
       ++length;
     if (length == 0 || length > 30) return std::nullopt;
     double value = 0;
@@ -132,7 +141,7 @@ std::optional<int64_t> parse_go_duration(std::string_view text) {
       std::string_view name;
       double ns;
     };
-    constexpr Unit kUnits[] = {{"ns", 1},   {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6},
+    constexpr Unit kUnits[] = {{"ns", 1},     {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6},
                                {"h", 3600e9}, {"m", 60e9}, {"s", 1e9}};
     bool found = false;
     for (const Unit& unit : kUnits) {

@@ -13,7 +13,8 @@ int64_t wall_clock_ns();
 // Nanoseconds of CLOCK_MONOTONIC.
 int64_t monotonic_ns();
 
-// "2026-11-23T01:31:00.123456789Z". Trailing zeros of the fraction are cut as Go's RFC3339Nano does.
+// "2026-11-23T01:31:00.123456789Z". Trailing zeros of the fraction are cut as Go's RFC3339Nano
+// does.
 std::string format_rfc3339(int64_t unix_ns);
 // Always nine digits of fraction, for log files.
 std::string format_rfc3339_fixed(int64_t unix_ns);

@@ -10,8 +10,8 @@ Result<Digest> Digest::parse(std::string_view text) {
     return Error(ErrorKind::kInvalidArgument,
                  "invalid digest '" + std::string(text.substr(0, 100)) + "': no algorithm");
   if (algorithm != "sha256")
-    return Error(ErrorKind::kUnsupported, "unsupported digest algorithm '" +
-                                              std::string(algorithm.substr(0, 100)) + "'");
+    return Error(ErrorKind::kUnsupported,
+                 "unsupported digest algorithm '" + std::string(algorithm.substr(0, 100)) + "'");
   return from_hex(*hex);
 }
 

@@ -1,5 +1,6 @@
-// Digest: an OCI content digest, "sha256:" and 64 lower-case hex digits. A value type; only valid ones
-// exist. Computing one is sys/sha256's job. Source: OCI image spec 1.1, descriptor.md, "Digests".
+// Digest: an OCI content digest, "sha256:" and 64 lower-case hex digits. A value type; only valid
+// ones exist. Computing one is sys/sha256's job. Source: OCI image spec 1.1, descriptor.md,
+// "Digests".
 #pragma once
 
 #include <compare>

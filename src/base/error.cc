@@ -6,9 +6,9 @@
 namespace wherry {
 namespace {
 
-constexpr std::string_view kNames[] = {
-    "not_found",          "conflict", "invalid_argument", "permission_denied", "unavailable",
-    "resource_exhausted", "corrupt",  "unsupported",      "internal"};
+constexpr std::string_view kNames[] = {"not_found",         "conflict",    "invalid_argument",
+                                       "permission_denied", "unavailable", "resource_exhausted",
+                                       "corrupt",           "unsupported", "internal"};
 
 ErrorKind kind_of_errno(int errnum) {
   switch (errnum) {
@@ -68,7 +68,9 @@ std::string lower_first(std::string text) {
 
 }  // namespace
 
-std::string_view kind_name(ErrorKind kind) { return kNames[static_cast<int>(kind)]; }
+std::string_view kind_name(ErrorKind kind) {
+  return kNames[static_cast<int>(kind)];
+}
 
 ErrorKind kind_from_name(std::string_view name) {
   for (int i = 0; i < static_cast<int>(std::size(kNames)); ++i)
@@ -78,9 +80,9 @@ ErrorKind kind_from_name(std::string_view name) {
 
 Error Error::from_errno(int errnum, std::string_view what) {
   Error error(kind_of_errno(errnum),
-              std::string(what) + ": " + lower_first(strerrordesc_np(errnum) != nullptr
-                                                         ? strerrordesc_np(errnum)
-                                                         : "unknown error"));
+              std::string(what) + ": " +
+                  lower_first(strerrordesc_np(errnum) != nullptr ? strerrordesc_np(errnum)
+                                                                 : "unknown error"));
   error.errnum_ = errnum;
   return error;
 }

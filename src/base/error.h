@@ -4,7 +4,8 @@
 // code), an errno where a system call failed, a message and an optional hint that says what to do.
 // Messages are lower case, name the object in single quotes and read outermost action first:
 //   cannot start 'web': cannot mount '/data': no such file or directory
-// Each floor adds context once, with Error::wrap. Exceptions of libraries end where they are called.
+// Each floor adds context once, with Error::wrap. Exceptions of libraries end where they are
+// called.
 #pragma once
 
 #include <string>

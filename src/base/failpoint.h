@@ -1,11 +1,12 @@
 // Named failpoints: places where a test may kill this process or make a step fail.
 //
-// WHERRY_FAILPOINT=name:action[@N][,name:action...] arms them, in every build: tests hit the programs
-// that users run. Actions: kill (SIGKILL to itself), enospc, eio, enomem, stop (SIGSTOP to itself).
-// @N: only the N-th hit (from 1; default: each hit). A child program inherits the variable unless its
-// environment is fixed by its parent, which then passes it on by name (see sys/process.h).
-// WHERRY_FAILPOINT_LIST=FILE appends the name of each failpoint passed, so that a test can enumerate
-// those of a command. With neither variable set a hit costs one load.
+// WHERRY_FAILPOINT=name:action[@N][,name:action...] arms them, in every build: tests hit the
+// programs that users run. Actions: kill (SIGKILL to itself), enospc, eio, enomem, stop (SIGSTOP to
+// itself).
+// @N: only the N-th hit (from 1; default: each hit). A child program inherits the variable unless
+// its environment is fixed by its parent, which then passes it on by name (see sys/process.h).
+// WHERRY_FAILPOINT_LIST=FILE appends the name of each failpoint passed, so that a test can
+// enumerate those of a command. With neither variable set a hit costs one load.
 #pragma once
 
 #include "base/result.h"
@@ -22,7 +23,8 @@ void arm_failpoints();
 
 // Ok, or the armed error. Name: "floor.step", e.g. "store.layer.renamed".
 inline Result<void> failpoint(const char* name) {
-  if (!internal::failpoints_armed) [[likely]] return {};
+  if (!internal::failpoints_armed) [[likely]]
+    return {};
   return internal::hit_failpoint(name);
 }
 

@@ -8,7 +8,8 @@
 
 namespace wherry {
 
-// [a-zA-Z0-9][a-zA-Z0-9_.-]+ , at most 255 bytes; else kInvalidArgument saying which characters are allowed.
+// [a-zA-Z0-9][a-zA-Z0-9_.-]+ , at most 255 bytes; else kInvalidArgument saying which characters are
+// allowed.
 Result<void> check_container_name(std::string_view name);
 // A random "adjective_surname"; `attempt` > 0 adds a digit, so that a busy machine still finds one.
 std::string random_container_name(int attempt);

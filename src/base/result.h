@@ -38,29 +38,30 @@ Error fail(Result<T>&& result, std::string_view context) {
 
 #define WHERRY_CONCAT_(a, b) a##b
 #define WHERRY_CONCAT(a, b) WHERRY_CONCAT_(a, b)
-#define WHERRY_TRY_(tmp, declaration, expression)     \
-  auto tmp = (expression);                            \
+#define WHERRY_TRY_(tmp, declaration, expression)           \
+  auto tmp = (expression);                                  \
   if (!tmp) return ::wherry::Error(std::move(tmp.error())); \
   declaration = std::move(*tmp)
 // TRY(auto x, f()): declares x from the value of f(), or returns its error.
 #define TRY(declaration, expression) \
   WHERRY_TRY_(WHERRY_CONCAT(try_result_, __LINE__), declaration, expression)
 // TRY_VOID(f()): returns the error of f(), if any.
-#define TRY_VOID(expression)                                                    \
-  do {                                                                          \
-    auto try_void_result = (expression);                                        \
+#define TRY_VOID(expression)                                                          \
+  do {                                                                                \
+    auto try_void_result = (expression);                                              \
     if (!try_void_result) return ::wherry::Error(std::move(try_void_result.error())); \
   } while (false)
-// As above, adding context: TRY_CTX(auto x, f(), "cannot do 'y'"). The context is evaluated on failure only.
-#define WHERRY_TRY_CTX_(tmp, declaration, expression, context)              \
-  auto tmp = (expression);                                                  \
-  if (!tmp) return ::wherry::Error(std::move(tmp.error()).wrap(context));   \
+// As above, adding context: TRY_CTX(auto x, f(), "cannot do 'y'"). The context is evaluated on
+// failure only.
+#define WHERRY_TRY_CTX_(tmp, declaration, expression, context)            \
+  auto tmp = (expression);                                                \
+  if (!tmp) return ::wherry::Error(std::move(tmp.error()).wrap(context)); \
   declaration = std::move(*tmp)
 #define TRY_CTX(declaration, expression, context) \
   WHERRY_TRY_CTX_(WHERRY_CONCAT(try_result_, __LINE__), declaration, expression, context)
-#define TRY_VOID_CTX(expression, context)                                                     \
-  do {                                                                                        \
-    auto try_void_result = (expression);                                                      \
-    if (!try_void_result)                                                                     \
-      return ::wherry::Error(std::move(try_void_result.error()).wrap(context));               \
+#define TRY_VOID_CTX(expression, context)                                       \
+  do {                                                                          \
+    auto try_void_result = (expression);                                        \
+    if (!try_void_result)                                                       \
+      return ::wherry::Error(std::move(try_void_result.error()).wrap(context)); \
   } while (false)

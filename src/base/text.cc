@@ -52,8 +52,12 @@ std::optional<T> parse_number(std::string_view text, int base) {
 
 }  // namespace
 
-std::optional<uint64_t> parse_u64(std::string_view text) { return parse_number<uint64_t>(text, 10); }
-std::optional<int64_t> parse_i64(std::string_view text) { return parse_number<int64_t>(text, 10); }
+std::optional<uint64_t> parse_u64(std::string_view text) {
+  return parse_number<uint64_t>(text, 10);
+}
+std::optional<int64_t> parse_i64(std::string_view text) {
+  return parse_number<int64_t>(text, 10);
+}
 std::optional<uint64_t> parse_octal(std::string_view text) {
   return parse_number<uint64_t>(text, 8);
 }
@@ -84,7 +88,8 @@ bool is_hex(std::string_view text) {
 
 std::optional<uint64_t> parse_byte_size(std::string_view text) {
   size_t digits = 0;
-  while (digits < text.size() && ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.'))
+  while (digits < text.size() &&
+         ((text[digits] >= '0' && text[digits] <= '9') || text[digits] == '.'))
     ++digits;
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);

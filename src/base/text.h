@@ -29,8 +29,9 @@ std::string to_hex(std::span<const unsigned char> bytes);
 std::string to_lower(std::string_view text);
 bool is_hex(std::string_view text);  // lower-case hex digits only, at least one
 
-// "512m" -> 536870912. Units b, k, m, g, t, p (powers of 1024), optional "b"/"ib" behind, case ignored,
-// fractions allowed as Docker does ("1.5g"). nullopt on anything else, negatives and overflow included.
+// "512m" -> 536870912. Units b, k, m, g, t, p (powers of 1024), optional "b"/"ib" behind, case
+// ignored, fractions allowed as Docker does ("1.5g"). nullopt on anything else, negatives and
+// overflow included.
 std::optional<uint64_t> parse_byte_size(std::string_view text);
 
 // Levenshtein distance, bounded by `limit` + 1: for "did you mean".

@@ -21,18 +21,22 @@ uint64_t trace_now_ns() {
 // The clock is machine wide, so lines of several processes of one command can be put in order.
 void trace_line(std::string_view name, uint64_t begin_ns, uint64_t end_ns) {
   char line[256];
-  int length = snprintf(line, sizeof line, "trace %d at %llu.%03llu ms: %.*s took %llu us\n", getpid(),
-                        static_cast<unsigned long long>(begin_ns / 1'000'000 % 1'000'000),
+  int length = snprintf(line, sizeof line, "trace %d at %llu.%03llu ms: %.*s took %llu us\n",
+                        getpid(), static_cast<unsigned long long>(begin_ns / 1'000'000 % 1'000'000),
                         static_cast<unsigned long long>(begin_ns / 1000 % 1000),
                         static_cast<int>(name.size()), name.data(),
                         static_cast<unsigned long long>((end_ns - begin_ns) / 1000));
   if (length > 0) [[maybe_unused]]
-    ssize_t written = write(2, line, static_cast<size_t>(length) < sizeof line ? static_cast<size_t>(length) : sizeof line - 1);
+    ssize_t written = write(
+        2, line,
+        static_cast<size_t>(length) < sizeof line ? static_cast<size_t>(length) : sizeof line - 1);
 }
 
 }  // namespace internal
 
-void enable_trace() { internal::trace_enabled = true; }
+void enable_trace() {
+  internal::trace_enabled = true;
+}
 
 void enable_trace_from_environment() {
   const char* value = getenv("WHERRY_TRACE");

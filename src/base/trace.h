@@ -19,12 +19,15 @@ void trace_line(std::string_view name, uint64_t begin_ns, uint64_t end_ns);
 void enable_trace_from_environment();
 // For programs with a fixed environment: switched on by their configuration.
 void enable_trace();
-inline bool tracing() { return internal::trace_enabled; }
+inline bool tracing() {
+  return internal::trace_enabled;
+}
 
 class TraceScope {
  public:
   explicit TraceScope(std::string_view name) : name_(name) {
-    if (internal::trace_enabled) [[unlikely]] begin_ = internal::trace_now_ns();
+    if (internal::trace_enabled) [[unlikely]]
+      begin_ = internal::trace_now_ns();
   }
   TraceScope(const TraceScope&) = delete;
   TraceScope& operator=(const TraceScope&) = delete;

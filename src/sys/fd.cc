@@ -12,9 +12,11 @@ Result<Fd> open_resolved(int dir, const std::string& name, int flags, unsigned m
                          uint64_t resolve) {
   open_how how{};
   how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
-  if ((flags & (O_CREAT | O_TMPFILE)) != 0) how.mode = mode;
+  // O_TMPFILE contains O_DIRECTORY's bit; a mode without creation is EINVAL.
+  if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) how.mode = mode;
   how.resolve = resolve;
-  // EAGAIN: a rename raced with the walk (openat2(2)); a bounded number of tries, then it is an error.
+  // EAGAIN: a rename raced with the walk (openat2(2)); a bounded number of tries, then it is an
+  // error.
   for (int attempt = 0;; ++attempt) {
     int fd = static_cast<int>(syscall(SYS_openat2, dir, name.c_str(), &how, sizeof how));
     if (fd >= 0) return Fd(fd);

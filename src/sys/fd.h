@@ -53,8 +53,8 @@ Result<Pipe> make_pipe(int flags = 0);
 Result<Fd> open_file(const std::string& path, int flags, unsigned mode = 0600);
 // openat(2) with O_CLOEXEC. `name` is used as given: for trusted trees only.
 Result<Fd> open_at(int dir, const std::string& name, int flags, unsigned mode = 0600);
-// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS: for trees with foreign content; symlinks that
-// leave `dir` fail with EXDEV.
+// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS: for trees with foreign content; symlinks
+// that leave `dir` fail with EXDEV.
 Result<Fd> open_beneath(int dir, const std::string& name, int flags, unsigned mode = 0600);
 // openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: `name` resolved as if `root` were "/".
 Result<Fd> open_in_root(int root, const std::string& name, int flags, unsigned mode = 0600);
@@ -63,8 +63,8 @@ Result<Fd> open_in_root(int root, const std::string& name, int flags, unsigned m
 Result<std::string> read_all(int fd, size_t limit);
 // open_file + read_all.
 Result<std::string> read_file(const std::string& path, size_t limit);
-// Writes everything, going on after EINTR and short writes. EPIPE is an error, never a signal: programs
-// ignore SIGPIPE.
+// Writes everything, going on after EINTR and short writes. EPIPE is an error, never a signal:
+// programs ignore SIGPIPE.
 Result<void> write_all(int fd, std::string_view data);
 
 }  // namespace wherry::sys

@@ -1,9 +1,10 @@
 // The one helper through which every durable file is written, and the directory chores around it.
 //
-// A durable write is: temp file beside the target, write, fsync, rename, fsync of the directory. At a
-// power cut the old content is there or the new, never half. Boot-scoped files on tmpfs take the same
-// path with Sync::kNone. Each step is a failpoint: "file.opened", "file.written", "file.synced",
-// "file.renamed", so that every durable file of the house is under the same fault tests.
+// A durable write is: temp file beside the target, write, fsync, rename, fsync of the directory. At
+// a power cut the old content is there or the new, never half. Boot-scoped files on tmpfs take the
+// same path with Sync::kNone. Each step is a failpoint: "file.opened", "file.written",
+// "file.synced", "file.renamed", so that every durable file of the house is under the same fault
+// tests.
 #pragma once
 
 #include <string>
@@ -28,10 +29,11 @@ Result<void> sync_filesystem(int dir);
 
 // Makes one directory with exactly `mode` and opens it; an existing directory is opened as it is.
 Result<Fd> make_dir_at(int dir, const std::string& name, unsigned mode);
-// mkdir -p for absolute trusted paths; directories that are made get `mode`. Returns the last, opened.
+// mkdir -p for absolute trusted paths; directories that are made get `mode`. Returns the last,
+// opened.
 Result<Fd> make_dirs(const std::string& path, unsigned mode);
-// Removes a tree by directory fds, never following links; a missing one is fine. Goes on after errors
-// and returns the first. Directories without permissions are opened up first (we are root).
+// Removes a tree by directory fds, never following links; a missing one is fine. Goes on after
+// errors and returns the first. Directories without permissions are opened up first (we are root).
 Result<void> remove_tree_at(int dir, const std::string& name);
 // Names in a directory, without "." and "..", sorted.
 Result<std::vector<std::string>> list_dir(int dir);

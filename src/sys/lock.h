@@ -1,8 +1,9 @@
 // FileLock: an exclusive or shared lock on a file that the kernel frees when its holder dies.
 //
-// flock(2) on a file of its own, opened O_CLOEXEC. The holder may also pass the fd on: the lock lives as
-// long as any copy of the open file description. Lock files are never unlinked while others may wait on
-// them unless the waiters check afterwards (acquire does: it reopens when the file was replaced).
+// flock(2) on a file of its own, opened O_CLOEXEC. The holder may also pass the fd on: the lock
+// lives as long as any copy of the open file description. Lock files are never unlinked while
+// others may wait on them unless the waiters check afterwards (acquire does: it reopens when the
+// file was replaced).
 #pragma once
 
 #include <optional>

@@ -1,5 +1,6 @@
 #include "sys/process.h"
 
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -42,7 +43,7 @@ struct ChildPlan {
   const SpawnOptions& options = *plan.options;
   if (options.default_signals) {
     for (int number = 1; number < _NSIG; ++number) {
-      struct sigaction current {};
+      struct sigaction current{};
       if (sigaction(number, nullptr, &current) == 0 && current.sa_handler != SIG_DFL) {
         current.sa_handler = SIG_DFL;
         sigaction(number, &current, nullptr);
@@ -54,6 +55,8 @@ struct ChildPlan {
   }
   if (options.new_session && setsid() < 0) give_up(plan.error_fd, errno);
   if (chdir(options.directory.c_str()) != 0) give_up(plan.error_fd, errno);
+  // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag again.
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   for (size_t i = 0; i < options.fds.size(); ++i)
     if (dup2((*plan.sources)[i], options.fds[i].second) < 0) give_up(plan.error_fd, errno);
   execve(options.program.c_str(), plan.argv, plan.envp);
@@ -118,7 +121,9 @@ Result<int> Child::wait() {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
-Result<void> Child::signal(int signal_number) { return signal_process(pidfd_.get(), signal_number); }
+Result<void> Child::signal(int signal_number) {
+  return signal_process(pidfd_.get(), signal_number);
+}
 
 Result<Finished> run_program(SpawnOptions options, size_t limit) {
   TRY(Fd null, open_file("/dev/null", O_RDONLY));
@@ -179,7 +184,8 @@ Result<void> signal_process(int pidfd, int signal_number) {
 
 std::vector<std::string> inherited_test_environment() {
   std::vector<std::string> environment;
-  for (const char* name : {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST", "WHERRY_LIBEXEC"})
+  for (const char* name :
+       {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST", "WHERRY_LIBEXEC"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
   return environment;
 }
@@ -199,8 +205,8 @@ Result<std::string> find_helper(const std::string& name) {
   }
   for (const std::string& place : places)
     if (access(place.c_str(), X_OK) == 0) return place;
-  return Error(ErrorKind::kNotFound, "cannot find the program '" + name + "' (looked for " +
-                                         join(places, " and ") + ")")
+  return Error(ErrorKind::kNotFound,
+               "cannot find the program '" + name + "' (looked for " + join(places, " and ") + ")")
       .set_hint("install wherry's programs together, or set WHERRY_LIBEXEC to their directory");
 }
 

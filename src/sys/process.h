@@ -1,7 +1,7 @@
 // Processes: spawn a program with exactly these fds and environment, name one safely, wait for one.
 //
-// A process is identified by pidfd, or by pid plus start time (field 22 of /proc/PID/stat), never by pid
-// alone. Children are reaped by their owner through the pidfd.
+// A process is identified by pidfd, or by pid plus start time (field 22 of /proc/PID/stat), never
+// by pid alone. Children are reaped by their owner through the pidfd.
 #pragma once
 
 #include <sys/types.h>
@@ -17,14 +17,15 @@
 namespace wherry::sys {
 
 struct SpawnOptions {
-  std::string program;                         // absolute path
-  std::vector<std::string> arguments;          // argv, [0] included
-  std::vector<std::string> environment;        // "NAME=value"; nothing is inherited
-  std::vector<std::pair<int, int>> fds;        // {ours, theirs}: dup2'ed; all others are closed on exec
-  bool new_session = false;                    // setsid
-  bool default_signals = true;                 // all handlers default, nothing blocked
+  std::string program;                   // absolute path
+  std::vector<std::string> arguments;    // argv, [0] included
+  std::vector<std::string> environment;  // "NAME=value"; nothing is inherited
+  // {ours, theirs}: dup2'ed. 0 to 2 are inherited when not named; everything else is closed on exec.
+  std::vector<std::pair<int, int>> fds;
+  bool new_session = false;              // setsid
+  bool default_signals = true;           // all handlers default, nothing blocked
   std::string directory = "/";
-  int cgroup_fd = -1;                          // v2 directory to be born in (CLONE_INTO_CGROUP), or -1
+  int cgroup_fd = -1;  // v2 directory to be born in (CLONE_INTO_CGROUP), or -1
 };
 
 class Child {
@@ -47,8 +48,8 @@ class Child {
 // Starts a program. An execve that fails is returned as its error. One thread, vfork-like: cheap.
 Result<Child> spawn(const SpawnOptions& options);
 
-// Runs to the end with stdin from /dev/null; returns the exit code and what it printed on both streams
-// (at most `limit` bytes each).
+// Runs to the end with stdin from /dev/null; returns the exit code and what it printed on both
+// streams (at most `limit` bytes each).
 struct Finished {
   int code = 0;
   std::string out;
@@ -67,7 +68,8 @@ Result<void> signal_process(int pidfd, int signal_number);
 std::vector<std::string> inherited_test_environment();
 
 // The directory of our helper programs: where this program is (build tree), or ../libexec/wherry.
-// WHERRY_LIBEXEC overrides. Returns the absolute path of `name`, kNotFound names the places looked at.
+// WHERRY_LIBEXEC overrides. Returns the absolute path of `name`, kNotFound names the places looked
+// at.
 Result<std::string> find_helper(const std::string& name);
 
 }  // namespace wherry::sys

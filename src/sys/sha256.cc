@@ -7,9 +7,13 @@
 
 namespace wherry::sys {
 
-Sha256::Sha256() : context_{} { SHA256_Init(&context_); }
+Sha256::Sha256() : context_{} {
+  SHA256_Init(&context_);
+}
 
-void Sha256::update(std::string_view data) { SHA256_Update(&context_, data.data(), data.size()); }
+void Sha256::update(std::string_view data) {
+  SHA256_Update(&context_, data.data(), data.size());
+}
 
 Digest Sha256::finish() {
   unsigned char bytes[SHA256_DIGEST_LENGTH];

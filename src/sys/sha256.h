@@ -1,5 +1,5 @@
-// SHA-256 as a stream, through libcrypto's low-level functions: an EVP digest reads openssl.cnf at first
-// use, which costs 0.8 ms of a 1 ms command (measured; docs/design/start.md).
+// SHA-256 as a stream, through libcrypto's low-level functions: an EVP digest reads openssl.cnf at
+// first use, which costs 0.8 ms of a 1 ms command (measured; docs/design/start.md).
 #pragma once
 
 #include <openssl/sha.h>
