@@ -1,4 +1,5 @@
-// Small named JSON documents by kind ("network", "volume", "setting"): for objects too few for a table.
+// Small named JSON documents by kind ("network", "volume", "setting"): for objects too few for a
+// table.
 #pragma once
 
 #include <optional>

@@ -1,0 +1,208 @@
+#include "state/database.h"
+
+#include <sqlite3.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "state/schema.h"
+#include "state/sql_error.h"
+#include "sys/file.h"
+#include "sys/lock.h"
+
+namespace wherry::state {
+namespace {
+
+constexpr int kBusyTimeoutMs = 30'000;
+// The first opener after all others have left reads the whole log to rebuild its index, so the log
+// is kept short: 256 pages are 1 MiB, read and checked in a fraction of a millisecond.
+constexpr int kLogPages = 256;
+constexpr const char* kFileName = "state.db";
+constexpr const char* kSchemaLock = "state.lock";
+
+using Connection = std::unique_ptr<sqlite3, int (*)(sqlite3*)>;
+
+Result<void> execute(sqlite3* connection, const char* sql, const char* what) {
+  if (sqlite3_exec(connection, sql, nullptr, nullptr, nullptr) != SQLITE_OK)
+    return sql_error(connection, what);
+  return {};
+}
+
+Result<Connection> connect(const std::string& path) {
+  sqlite3* raw = nullptr;
+  int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  Connection connection(raw, &sqlite3_close);
+  if (code != SQLITE_OK)
+    return sql_error(code, sqlite3_errstr(code), "cannot open the state '" + path + "'");
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  sqlite3_wal_autocheckpoint(raw, kLogPages);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  return connection;
+}
+
+// Makes the file, or brings an older schema up to date, one process at a time.
+Result<void> prepare_file(const std::string& root, const std::string& path) {
+  TRY(sys::Fd dir, sys::make_dirs(root, 0700));
+  TRY(sys::FileLock lock,
+      sys::FileLock::acquire(dir.get(), kSchemaLock, sys::FileLock::Mode::kExclusive));
+  {
+    TRY(sys::Fd file, sys::open_at(dir.get(), kFileName, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  }
+  TRY(Connection connection, connect(path));
+  TRY_VOID(migrate(connection.get()));
+  return sys::sync_dir(dir.get());
+}
+
+Error newer_schema(const std::string& path, int found) {
+  return Error(ErrorKind::kUnsupported, "the state '" + path + "' has schema " +
+                                            std::to_string(found) + ", this wherry knows up to " +
+                                            std::to_string(newest_schema()))
+      .set_hint("it was written by a newer wherry: use that one, or another --root");
+}
+
+}  // namespace
+
+Statement::Statement(sqlite3_stmt* statement, sqlite3* connection)
+    : statement_(statement), connection_(connection) {}
+
+Statement::Statement(Statement&& other) noexcept
+    : statement_(std::exchange(other.statement_, nullptr)),
+      connection_(other.connection_),
+      bind_error_(other.bind_error_) {}
+
+Statement::~Statement() {
+  sqlite3_finalize(statement_);
+}
+
+Statement& Statement::bind(int index, std::string_view text) {
+  int code = sqlite3_bind_text64(statement_, index, text.empty() ? "" : text.data(), text.size(),
+                                 SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (code != SQLITE_OK && bind_error_ == 0) bind_error_ = code;
+  return *this;
+}
+
+Statement& Statement::bind(int index, int64_t value) {
+  int code = sqlite3_bind_int64(statement_, index, value);
+  if (code != SQLITE_OK && bind_error_ == 0) bind_error_ = code;
+  return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+  int code = sqlite3_bind_null(statement_, index);
+  if (code != SQLITE_OK && bind_error_ == 0) bind_error_ = code;
+  return *this;
+}
+
+Result<bool> Statement::step() {
+  if (bind_error_ != 0)
+    return sql_error(bind_error_, sqlite3_errstr(bind_error_), "cannot use the state");
+  int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return sql_error(connection_, "cannot use the state");
+}
+
+Result<void> Statement::run() {
+  for (;;) {
+    TRY(bool more, step());
+    if (!more) return {};
+  }
+}
+
+std::string Statement::text(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  int size = sqlite3_column_bytes(statement_, column);
+  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<size_t>(size));
+}
+
+int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+Result<Database> Database::open(const std::string& root) {
+  TraceScope trace("state.open");
+  std::string path = root + "/" + kFileName;
+  for (bool prepared : {false, true}) {
+    if (!prepared && access(path.c_str(), F_OK) != 0) {
+      TRY_VOID(prepare_file(root, path));
+    }
+    TRY(Connection connection, connect(path));
+    TRY(int version, schema_of(connection.get()));
+    if (version > newest_schema()) return newer_schema(path, version);
+    if (version == newest_schema()) {
+      TRY_VOID(execute(connection.get(), "PRAGMA synchronous=FULL", "cannot use the state"));
+      return Database(connection.release());
+    }
+    connection.reset();
+    TRY_VOID(prepare_file(root, path));
+  }
+  return Error(ErrorKind::kInternal, "the state '" + path + "' did not reach its newest schema");
+}
+
+int Database::schema_version() {
+  return newest_schema();
+}
+
+Database::Database(Database&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)) {}
+
+Database::~Database() {
+  sqlite3_close(connection_);
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(connection_, sql.data(), static_cast<int>(sql.size()), &statement,
+                         nullptr) != SQLITE_OK)
+    return sql_error(connection_, "cannot use the state");
+  return Statement(statement, connection_);
+}
+
+Result<Database::Transaction> Database::begin(Durability durability) {
+  TRY_VOID(failpoint("state.begin"));
+  if (durability == Durability::kRelaxed)
+    TRY_VOID(execute(connection_, "PRAGMA synchronous=NORMAL", "cannot use the state"));
+  Transaction transaction(connection_, durability);
+  Result<void> begun = execute(connection_, "BEGIN IMMEDIATE", "cannot lock the state");
+  if (!begun) {
+    transaction.restore_synchronous();
+    transaction.connection_ = nullptr;
+    return std::move(begun).error();
+  }
+  return transaction;
+}
+
+int64_t Database::changes() const {
+  return sqlite3_changes64(connection_);
+}
+
+Database::Transaction::Transaction(Transaction&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)), durability_(other.durability_) {}
+
+Database::Transaction::~Transaction() {
+  if (connection_ == nullptr) return;
+  sqlite3_exec(connection_, "ROLLBACK", nullptr, nullptr, nullptr);
+  restore_synchronous();
+}
+
+Result<void> Database::Transaction::commit() {
+  TraceScope trace("state.commit");
+  TRY_VOID(failpoint("state.commit.before"));
+  TRY_VOID(execute(connection_, "COMMIT", "cannot commit the state"));
+  restore_synchronous();
+  connection_ = nullptr;
+  return failpoint("state.commit.after");
+}
+
+void Database::Transaction::restore_synchronous() {
+  if (durability_ == Durability::kRelaxed)
+    sqlite3_exec(connection_, "PRAGMA synchronous=FULL", nullptr, nullptr, nullptr);
+}
+
+}  // namespace wherry::state

@@ -1,0 +1,56 @@
+// Rows of images, tags and layers: what the store records beside the files. Plain reads and writes;
+// the rules (what may be removed, what a tag means) belong to store/. Digests are texts,
+// "sha256:...".
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "state/database.h"
+
+namespace wherry::state {
+
+struct ImageRow {
+  std::string id;  // config digest
+  std::string manifest_digest;
+  std::string config;    // exact bytes
+  std::string manifest;  // exact bytes
+  int64_t created_ns = 0;
+};
+
+struct LayerRow {
+  std::string diff_id;
+  int64_t size = 0;      // bytes of the files in its tree
+  int64_t tar_size = 0;  // bytes of the uncompressed tar that the diff id is of
+  int64_t created_ns = 0;
+};
+
+// An image that is there already is left alone (same id, same bytes).
+Result<void> insert_image(Database& database, const ImageRow& row,
+                          const std::vector<std::string>& diff_ids);
+Result<void> insert_layer(Database& database, const LayerRow& row);
+// With its tags and its claims on layers.
+Result<void> delete_image(Database& database, const std::string& id);
+Result<void> delete_layer(Database& database, const std::string& diff_id);
+
+Result<std::optional<ImageRow>> get_image(Database& database, std::string_view id);
+// At most two: enough to tell none, one and ambiguous apart. `prefix` starts with "sha256:".
+Result<std::vector<ImageRow>> images_by_prefix(Database& database, std::string_view prefix);
+// Newest first.
+Result<std::vector<ImageRow>> list_images(Database& database);
+
+// Bottom first.
+Result<std::vector<LayerRow>> layers_of(Database& database, std::string_view image_id);
+Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view diff_id);
+// How many images have this layer.
+Result<int64_t> layer_users(Database& database, std::string_view diff_id);
+
+// Moves the tag when another image has it.
+Result<void> put_tag(Database& database, std::string_view reference, std::string_view image_id);
+Result<void> delete_tag(Database& database, std::string_view reference);
+Result<std::optional<std::string>> get_tag(Database& database, std::string_view reference);
+// Sorted.
+Result<std::vector<std::string>> tags_of(Database& database, std::string_view image_id);
+
+}  // namespace wherry::state

@@ -1,0 +1,86 @@
+#include "state/schema.h"
+
+#include <sqlite3.h>
+
+#include <iterator>
+#include <string>
+
+#include "state/sql_error.h"
+
+namespace wherry::state {
+namespace {
+
+constexpr const char* kMigrations[] = {
+    // 1
+    R"sql(
+CREATE TABLE containers(
+  id TEXT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL UNIQUE,
+  image_id TEXT NOT NULL,
+  created_ns INTEGER NOT NULL,
+  record TEXT NOT NULL);
+CREATE TABLE images(
+  id TEXT PRIMARY KEY NOT NULL,
+  manifest_digest TEXT NOT NULL,
+  config BLOB NOT NULL,
+  manifest BLOB NOT NULL,
+  created_ns INTEGER NOT NULL);
+CREATE TABLE tags(
+  reference TEXT PRIMARY KEY NOT NULL,
+  image_id TEXT NOT NULL REFERENCES images(id));
+CREATE INDEX tags_by_image ON tags(image_id);
+CREATE TABLE layers(
+  diff_id TEXT PRIMARY KEY NOT NULL,
+  size INTEGER NOT NULL,
+  tar_size INTEGER NOT NULL,
+  created_ns INTEGER NOT NULL);
+CREATE TABLE image_layers(
+  image_id TEXT NOT NULL REFERENCES images(id),
+  position INTEGER NOT NULL,
+  diff_id TEXT NOT NULL REFERENCES layers(diff_id),
+  PRIMARY KEY(image_id, position)) WITHOUT ROWID;
+CREATE INDEX image_layers_by_layer ON image_layers(diff_id);
+CREATE TABLE facts(
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  document TEXT NOT NULL,
+  PRIMARY KEY(kind, name)) WITHOUT ROWID;
+)sql",
+};
+
+Result<void> execute(sqlite3* connection, const std::string& sql) {
+  if (sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    return sql_error(connection, "cannot bring the state's schema up to date");
+  return {};
+}
+
+}  // namespace
+
+int newest_schema() {
+  return static_cast<int>(std::size(kMigrations));
+}
+
+Result<int> schema_of(sqlite3* connection) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(connection, "PRAGMA user_version", -1, &statement, nullptr) != SQLITE_OK)
+    return sql_error(connection, "cannot read the state's schema");
+  int code = sqlite3_step(statement);
+  int version = code == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
+  sqlite3_finalize(statement);
+  if (code != SQLITE_ROW) return sql_error(connection, "cannot read the state's schema");
+  return version;
+}
+
+Result<void> migrate(sqlite3* connection) {
+  TRY(int version, schema_of(connection));
+  if (version >= newest_schema()) return {};
+  if (version == 0) TRY_VOID(execute(connection, "PRAGMA journal_mode=WAL"));
+  std::string script = "BEGIN IMMEDIATE;";
+  for (; version < newest_schema(); ++version) script += kMigrations[version];
+  script += "PRAGMA user_version=" + std::to_string(version) + ";COMMIT;";
+  Result<void> done = execute(connection, script);
+  if (!done) sqlite3_exec(connection, "ROLLBACK", nullptr, nullptr, nullptr);
+  return done;
+}
+
+}  // namespace wherry::state
