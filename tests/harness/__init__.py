@@ -1,0 +1,1 @@
+"""What wherry's tests, ./check and ./quickstart share. Python's standard library only."""

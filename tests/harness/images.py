@@ -1,0 +1,58 @@
+"""Root file systems for tests: a tiny one from busybox-static, and Debian's by `wherry bootstrap`'s way."""
+import io
+import pathlib
+import subprocess
+import tarfile
+
+from harness import trees
+from harness.paths import BUILD, CACHE
+
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n" \
+         "web:x:1000:1000:web:/home/web:/bin/sh\n"
+GROUP = "root:x:0:\nnogroup:x:65534:\nweb:x:1000:\nextra:x:2000:web\n"
+
+
+def busybox_tar() -> pathlib.Path:
+    """A root file system of about 2 MB: busybox with its applets, users, a file that is not executable."""
+    target = CACHE / "busybox.tar"
+    with trees.BuildLock(BUILD / ".images.lock"):
+        if not target.exists():
+            partial = target.with_suffix(".partial")
+            _write_busybox_tar(partial)
+            partial.rename(target)
+    return target
+
+
+def _write_busybox_tar(path: pathlib.Path) -> None:
+    applets = subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True,
+                             text=True).stdout.split()
+    with tarfile.open(path, "w") as tar:
+        for name in ("bin", "dev", "etc", "home", "home/web", "proc", "root", "sys", "tmp", "usr", "usr/bin",
+                     "var", "var/data"):
+            mode = {"tmp": 0o1777, "root": 0o700}.get(name, 0o755)
+            owner = 1000 if name in ("home/web", "var/data") else 0
+            _add(tar, name, tarfile.DIRTYPE, mode=mode, owner=owner)
+        _add(tar, "bin/busybox", tarfile.REGTYPE, pathlib.Path("/bin/busybox").read_bytes(), 0o755)
+        for applet in applets:
+            if applet != "busybox":
+                _add(tar, f"bin/{applet}", tarfile.SYMTYPE, link="busybox")
+        _add(tar, "etc/passwd", tarfile.REGTYPE, PASSWD.encode())
+        _add(tar, "etc/group", tarfile.REGTYPE, GROUP.encode())
+        _add(tar, "etc/not-executable", tarfile.REGTYPE, b"plain text\n")
+        _add(tar, "var/data/seed", tarfile.REGTYPE, b"from the image\n", owner=1000)
+
+
+def _add(tar, name, kind, data=b"", mode=0o644, owner=0, link="") -> None:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.uid, info.gid, info.linkname = kind, mode, owner, owner, link
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def debian_tar() -> pathlib.Path:
+    """Debian bookworm, minbase, cached under build/."""
+    target = CACHE / "debian-bookworm.tar"
+    with trees.BuildLock(BUILD / ".images.lock"):
+        if not target.exists():
+            trees.mmdebstrap("bookworm", target, [])
+    return target

@@ -1,0 +1,124 @@
+"""Other engines to compare with: Debian packages in a tree of their own, a dockerd inside a sandbox.
+
+Nothing is installed on the host. The tree is made once into build/peers/<suite>; a daemon runs in private
+mount, PID and IPC namespaces pivoted into it, with its data on a disk the caller gives (overlay needs one
+that is not itself an overlay), in the network namespace of the caller, which must be a sandbox's.
+"""
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from harness import trees
+from harness.paths import BUILD
+
+PACKAGES = {
+    "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates"],
+    "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
+}
+
+# Runs in the new namespaces: $1 the tree, $2 the data folder, then the command.
+_PIVOT = """
+set -e
+tree=$1; data=$2; shift 2
+mount --bind "$tree" "$tree"
+cd "$tree"
+mkdir -p proc sys dev run tmp peer old
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs run run
+mount -t tmpfs tmp tmp
+mount --bind "$data" peer
+pivot_root . old
+umount -l old
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+exec "$@"
+"""
+
+
+def tree(suite: str = "bookworm") -> pathlib.Path:
+    target = BUILD / "peers" / suite
+    with trees.BuildLock(BUILD / f".peers-{suite}.lock"):
+        if not target.exists():
+            trees.mmdebstrap(suite, target, PACKAGES[suite], other_suite=suite != "bookworm")
+    return target
+
+
+class Dockerd:
+    """A dockerd of a peers tree; use as a context manager. `data`: a folder on a real file system."""
+
+    def __init__(self, data: pathlib.Path, suite: str = "bookworm", options: list[str] | None = None):
+        self._tree = tree(suite)
+        self._data = data
+        self._options = options or []
+        self._process = None
+
+    def __enter__(self):
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._log = open(self._data / "dockerd.log", "wb")
+        # --kill-child: whatever it has started ends with it.
+        self._process = subprocess.Popen(
+            ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--propagation", "private",
+             "bash", "-c", _PIVOT, "peer", str(self._tree), str(self._data), "dockerd",
+             "--data-root", "/peer/data", "--exec-root", "/peer/exec", "--pidfile", "/run/docker.pid",
+             "-H", "unix:///peer/docker.sock", *self._options],
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True)
+        try:
+            self._wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def command(self, *args) -> list[str]:
+        """The docker CLI of the tree, entered with nsenter (about 1 ms, printed by benchmarks)."""
+        return ["nsenter", "-t", str(self._inner()), "-m", "--", "docker", "-H", "unix:///peer/docker.sock",
+                *map(str, args)]
+
+    def run(self, *args, **options) -> subprocess.CompletedProcess:
+        options = {"stdin": subprocess.DEVNULL, "text": True, "timeout": 120, **options} \
+            if "input" not in options else {"text": True, "timeout": 120, **options}
+        return subprocess.run(self.command(*args), capture_output=True, **options)
+
+    def ok(self, *args, **options) -> str:
+        done = self.run(*args, **options)
+        if done.returncode != 0:
+            raise AssertionError(f"docker {args}: {done.returncode}\n{done.stderr}\n{self.log()}")
+        return done.stdout
+
+    def log(self) -> str:
+        return (self._data / "dockerd.log").read_text(errors="replace")[-4000:]
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(OSError):
+            os.kill(self._inner(), signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        self._log.close()
+
+    def _inner(self) -> int:
+        """dockerd itself: the only child of unshare."""
+        children = pathlib.Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        if not children.split():
+            raise ProcessLookupError("dockerd has ended:\n" + self.log())
+        return int(children.split()[0])
+
+    def _wait(self, timeout: float = 60) -> None:
+        deadline = time.monotonic() + timeout
+        socket = self._data / "docker.sock"
+        while not socket.exists() or self.run("version").returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("dockerd did not start:\n" + self.log())
+            time.sleep(0.1)  # it tells nobody when it is ready
