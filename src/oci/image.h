@@ -72,8 +72,9 @@ std::string to_json(const ImageConfig& config);
 Result<Manifest> parse_manifest(std::string_view json);
 std::string to_json(const Manifest& manifest);
 
-// `wherry import --change`: CMD ENTRYPOINT ENV EXPOSE LABEL USER VOLUME WORKDIR STOPSIGNAL ONBUILD in
-// Dockerfile syntax applied to `config`; another instruction is kInvalidArgument and names the allowed.
+// `wherry import --change`: CMD ENTRYPOINT ENV EXPOSE LABEL USER VOLUME WORKDIR STOPSIGNAL ONBUILD
+// in Dockerfile syntax applied to `config`; another instruction is kInvalidArgument and names the
+// allowed.
 Result<void> apply_change(ImageRunConfig& config, std::string_view instruction);
 
 }  // namespace wherry::oci

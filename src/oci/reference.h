@@ -1,8 +1,8 @@
 // Image references: "debian", "debian:bookworm", "host:5000/team/app@sha256:...".
 //
-// Docker's rules (distribution/reference grammar): no domain means docker.io, one path component there
-// means library/; no tag and no digest means :latest. A first component with '.' or ':' or that is
-// "localhost" is a domain. Names are lower case, at most 255 bytes; tags [\w][\w.-]{0,127}.
+// Docker's rules (distribution/reference grammar): no domain means docker.io, one path component
+// there means library/; no tag and no digest means :latest. A first component with '.' or ':' or
+// that is "localhost" is a domain. Names are lower case, at most 255 bytes; tags [\w][\w.-]{0,127}.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@ class ImageRef {
  public:
   static Result<ImageRef> parse(std::string_view text);
 
-  const std::string& domain() const { return domain_; }          // docker.io
-  const std::string& path() const { return path_; }              // library/debian
+  const std::string& domain() const { return domain_; }           // docker.io
+  const std::string& path() const { return path_; }               // library/debian
   const std::optional<std::string>& tag() const { return tag_; }  // "latest" when none was given
   const std::optional<Digest>& digest() const { return digest_; }
   // "docker.io/library/debian": the key in the store.
