@@ -34,6 +34,9 @@ class Cgroup {
                                std::vector<std::string>& warnings);
   // An existing cgroup, for exec; kNotFound when no hierarchy has it.
   static Result<Cgroup> open(const std::string& cgroups_path);
+  // Makes it without limits where it is missing, else opens it as it is: for the engine's own
+  // cgroup, whose v2_fd() belongs into the spawn of a monitor.
+  static Result<Cgroup> ensure(const std::string& cgroups_path);
 
   // The version 2 directory for CLONE_INTO_CGROUP; -1: no version 2 hierarchy. Valid while the
   // object lives.
@@ -61,20 +64,33 @@ class Cgroup {
   // just dying; a living one is kConflict.
   Result<void> remove() const;
 
+  // Where the container's own cgroup lies, one per hierarchy, for the mount on /sys/fs/cgroup.
+  // `name` is the hierarchy's directory there: "cpu,cpuacct", "systemd", "unified"; empty for pure
+  // version 2.
+  struct Directory {
+    std::string name;
+    std::string path;  // absolute on the host
+  };
+  std::vector<Directory> directories() const;
+
  private:
-  struct Hierarchy {
+  struct Group {
     std::vector<std::string>
-        controllers;        // version 1: "cpu", "name=systemd"; version 2: what is enabled
+        controllers;        // version 1: "cpu", "name=systemd"; version 2: "memory", "io"
     std::string directory;  // absolute
     sys::Fd join;           // version 1: `tasks`, open for writing
   };
 
   Cgroup() = default;
+  static Result<Cgroup> make(const std::string& cgroups_path, bool fresh);
+  Result<void> open_joins();
+  std::vector<std::string> all_paths() const;
+  bool v2_populated() const;
+  Result<bool> signal_leftovers(int64_t deadline_ns) const;
 
   std::string path_;
-  std::vector<Hierarchy> v1_;
-  std::vector<std::string> v2_controllers_;
-  std::string v2_directory_;  // empty: no version 2 hierarchy
+  std::vector<Group> v1_;
+  Group v2_;  // directory empty: no version 2 hierarchy
   sys::Fd v2_dir_;
 };
 

@@ -1,0 +1,341 @@
+#include "runtime/cgroup_plan.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <optional>
+#include <string_view>
+
+namespace wherry::runtime {
+namespace {
+
+constexpr uint64_t kDefaultCpuPeriod = 100'000;  // microseconds, the kernel's own
+
+std::string limit_text(int64_t value) {
+  return value < 0 ? "max" : std::to_string(value);
+}
+
+Error missing_controller(std::string_view what, std::string_view controller,
+                         std::string_view option) {
+  return Error(ErrorKind::kUnsupported,
+               fmt::format(
+                   "cannot limit {}: no cgroup hierarchy of this host offers the '{}' controller",
+                   what, controller))
+      .set_hint(
+          fmt::format("enable the controller (kernel command line, or cgroup.subtree_control of "
+                      "the parent group), or run without {}",
+                      option));
+}
+
+class Planner {
+ public:
+  Planner(const oci::Resources& resources, const ControllerPlaces& places)
+      : resources_(resources), places_(places) {}
+
+  Result<CgroupPlan> run() {
+    TRY_VOID(plan_memory());
+    TRY_VOID(plan_cpu());
+    TRY_VOID(plan_cpuset());
+    TRY_VOID(plan_pids());
+    plan_io();
+    TRY_VOID(plan_unified());
+    TRY_VOID(plan_devices());
+    return std::move(plan_);
+  }
+
+ private:
+  // 1, 2, or 0 when no hierarchy has it. Version 1 first: a controller is never in both.
+  int place(const std::string& v1_name, const std::string& v2_name) const {
+    if (places_.v1.contains(v1_name)) return 1;
+    return places_.v2.contains(v2_name) ? 2 : 0;
+  }
+  int place(const std::string& name) const { return place(name, name); }
+
+  CgroupValue& add(int version, std::string controller, std::string file, std::string value,
+                   bool required = true) {
+    plan_.values.push_back({.version = version,
+                            .controller = std::move(controller),
+                            .file = std::move(file),
+                            .value = std::move(value),
+                            .required = required});
+    return plan_.values.back();
+  }
+  void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
+
+  Result<void> plan_memory() {
+    const bool limits =
+        resources_.memory_limit.value_or(0) != 0 || resources_.memory_swap.value_or(0) != 0;
+    const bool wishes = resources_.memory_reservation || resources_.memory_swappiness ||
+                        resources_.memory_disable_oom_killer.value_or(false);
+    if (!limits && !wishes) return {};
+    const int version = place("memory");
+    if (version == 0) {
+      if (limits) return missing_controller("memory", "memory", "--memory and --memory-swap");
+      warn(
+          "memory reservation, swappiness and the OOM killer's switch are not applied: this host "
+          "has "
+          "no 'memory' cgroup controller");
+      return {};
+    }
+    TRY_VOID(check_swap());
+    if (version == 1) {
+      plan_memory_v1();
+    } else {
+      plan_memory_v2();
+    }
+    return {};
+  }
+
+  Result<void> check_swap() const {
+    const int64_t limit = resources_.memory_limit.value_or(0);
+    const int64_t swap = resources_.memory_swap.value_or(0);
+    if (swap <= 0) return {};
+    if (limit <= 0) {
+      return Error(
+          ErrorKind::kInvalidArgument,
+          fmt::format("cannot limit memory plus swap to '{}' without a limit of memory", swap));
+    }
+    if (swap < limit) {
+      return Error(
+          ErrorKind::kInvalidArgument,
+          fmt::format("the limit of memory plus swap '{}' is below the limit of memory '{}'", swap,
+                      limit));
+    }
+    return {};
+  }
+
+  void plan_memory_v1() {
+    if (resources_.memory_limit.value_or(0) != 0) {
+      add(1, "memory", "memory.limit_in_bytes", std::to_string(*resources_.memory_limit));
+    }
+    // Kernels without swap accounting have no such file, and the engine always fills the value in.
+    if (resources_.memory_swap.value_or(0) != 0) {
+      add(1, "memory", "memory.memsw.limit_in_bytes", std::to_string(*resources_.memory_swap),
+          false);
+    }
+    if (resources_.memory_reservation) {
+      add(1, "memory", "memory.soft_limit_in_bytes", std::to_string(*resources_.memory_reservation),
+          false);
+    }
+    if (resources_.memory_swappiness) {
+      add(1, "memory", "memory.swappiness", std::to_string(*resources_.memory_swappiness), false);
+    }
+    if (resources_.memory_disable_oom_killer.value_or(false)) {
+      add(1, "memory", "memory.oom_control", "1", false);
+    }
+  }
+
+  void plan_memory_v2() {
+    const int64_t limit = resources_.memory_limit.value_or(0);
+    const int64_t swap = resources_.memory_swap.value_or(0);
+    if (limit != 0) add(2, "memory", "memory.max", limit_text(limit));
+    if (swap != 0 || limit < 0) {
+      // Version 2 counts swap alone; unlimited memory lifts the swap limit with it.
+      const int64_t alone = swap > 0 && limit > 0 ? swap - limit : -1;
+      add(2, "memory", "memory.swap.max", limit_text(alone), false);
+    }
+    if (resources_.memory_reservation) {
+      add(2, "memory", "memory.low", limit_text(*resources_.memory_reservation), false);
+    }
+    if (resources_.memory_swappiness)
+      warn("memory swappiness is not applied: cgroup version 2 has none");
+    if (resources_.memory_disable_oom_killer.value_or(false)) {
+      warn("the OOM killer stays on: cgroup version 2 cannot switch it off");
+    }
+  }
+
+  Result<void> plan_cpu() {
+    const bool realtime = resources_.cpu_realtime_period || resources_.cpu_realtime_runtime;
+    const bool quota =
+        resources_.cpu_quota.value_or(0) != 0 || resources_.cpu_period.value_or(0) != 0;
+    const uint64_t shares = resources_.cpu_shares.value_or(0);
+    if (!realtime && !quota && shares == 0) return {};
+    const int version = place("cpu");
+    if (version == 0) {
+      return missing_controller("processor time", "cpu", "--cpus, --cpu-quota and --cpu-shares");
+    }
+    if (realtime && version == 2) {
+      return Error(ErrorKind::kUnsupported,
+                   "cannot limit real-time scheduling: cgroup version 2 has no such limit")
+          .set_hint("run without --cpu-rt-period and --cpu-rt-runtime");
+    }
+    if (version == 2) {
+      if (shares != 0) add(2, "cpu", "cpu.weight", std::to_string(cpu_weight_from_shares(shares)));
+      if (quota) {
+        const int64_t value = resources_.cpu_quota.value_or(0);
+        const uint64_t period = resources_.cpu_period.value_or(0);
+        add(2, "cpu", "cpu.max",
+            fmt::format("{} {}", value > 0 ? std::to_string(value) : "max",
+                        period != 0 ? period : kDefaultCpuPeriod));
+      }
+      return {};
+    }
+    plan_cpu_v1(shares);
+    return {};
+  }
+
+  void plan_cpu_v1(uint64_t shares) {
+    if (shares != 0) add(1, "cpu", "cpu.shares", std::to_string(shares));
+    if (resources_.cpu_realtime_period) {
+      add(1, "cpu", "cpu.rt_period_us", std::to_string(*resources_.cpu_realtime_period));
+    }
+    if (resources_.cpu_realtime_runtime) {
+      add(1, "cpu", "cpu.rt_runtime_us", std::to_string(*resources_.cpu_realtime_runtime));
+    }
+    if (resources_.cpu_period.value_or(0) != 0) {
+      add(1, "cpu", "cpu.cfs_period_us", std::to_string(*resources_.cpu_period));
+    }
+    if (resources_.cpu_quota.value_or(0) != 0) {
+      add(1, "cpu", "cpu.cfs_quota_us", std::to_string(*resources_.cpu_quota));
+    }
+  }
+
+  Result<void> plan_cpuset() {
+    if (resources_.cpuset_cpus.empty() && resources_.cpuset_mems.empty()) return {};
+    const int version = place("cpuset");
+    if (version == 0) {
+      return missing_controller("the processors or memory nodes", "cpuset",
+                                "--cpuset-cpus and --cpuset-mems");
+    }
+    if (!resources_.cpuset_cpus.empty())
+      add(version, "cpuset", "cpuset.cpus", resources_.cpuset_cpus);
+    if (!resources_.cpuset_mems.empty())
+      add(version, "cpuset", "cpuset.mems", resources_.cpuset_mems);
+    return {};
+  }
+
+  Result<void> plan_pids() {
+    if (!resources_.pids_limit) return {};
+    const int64_t limit = *resources_.pids_limit;
+    const int version = place("pids");
+    if (version == 0) {
+      if (limit <= 0) return {};  // unlimited is what a host without the controller gives
+      return missing_controller("the number of processes", "pids", "--pids-limit");
+    }
+    add(version, "pids", "pids.max", limit > 0 ? std::to_string(limit) : "max");
+    return {};
+  }
+
+  void plan_io() {
+    if (!resources_.blkio_weight || *resources_.blkio_weight == 0) return;
+    const std::string raw = std::to_string(*resources_.blkio_weight);
+    switch (place("blkio", "io")) {
+      case 1:
+        add(1, "blkio", "blkio.weight", raw, false).alternative_file = "blkio.bfq.weight";
+        plan_.values.back().alternative_value = raw;
+        break;
+      case 2:
+        add(2, "io", "io.weight", std::to_string(io_weight_from_blkio(*resources_.blkio_weight)),
+            false)
+            .alternative_file = "io.bfq.weight";
+        plan_.values.back().alternative_value = raw;
+        break;
+      default:
+        warn(
+            "the block I/O weight is not applied: this host has no 'blkio' or 'io' cgroup "
+            "controller");
+    }
+  }
+
+  Result<void> plan_unified() {
+    for (const auto& [file, value] : resources_.unified) {
+      const auto dot = file.find('.');
+      if (dot == std::string::npos || dot == 0 || file.find('/') != std::string::npos ||
+          file.find('\0') != std::string::npos) {
+        return Error(ErrorKind::kInvalidArgument,
+                     fmt::format("'{}' is not the name of a cgroup version 2 file", file));
+      }
+      const std::string controller = file.substr(0, dot);
+      // cgroup.procs, cgroup.kill and their like steer processes and are no limits.
+      if (controller == "cgroup" && !file.starts_with("cgroup.max.")) {
+        return Error(ErrorKind::kInvalidArgument,
+                     fmt::format("'{}' may not be set by a container", file));
+      }
+      const bool there =
+          controller == "cgroup" ? places_.v2_mounted : places_.v2.contains(controller);
+      if (!there) return missing_controller("'" + file + "' on cgroup version 2", controller, "it");
+      add(2, controller, file, value);
+    }
+    return {};
+  }
+
+  Result<void> plan_devices() {
+    if (resources_.devices.empty()) return {};
+    for (const oci::DeviceRule& rule : resources_.devices) TRY_VOID(check_rule(rule));
+    if (!places_.v1.contains("devices")) {
+      if (!places_.v2_mounted)
+        return missing_controller("access to devices", "devices", "device rules");
+      plan_.device_program = resources_.devices;
+      return {};
+    }
+    for (const oci::DeviceRule& rule : resources_.devices) {
+      for (std::string& line : device_rule_lines(rule)) {
+        add(1, "devices", rule.allow ? "devices.allow" : "devices.deny", std::move(line));
+      }
+    }
+    return {};
+  }
+
+  static Result<void> check_rule(const oci::DeviceRule& rule) {
+    const auto in_range = [](const std::optional<int64_t>& number) {
+      return !number || (*number >= 0 && *number <= UINT32_MAX);
+    };
+    if (rule.type != 'a' && rule.type != 'b' && rule.type != 'c') {
+      return Error(
+          ErrorKind::kInvalidArgument,
+          fmt::format("'{}' is not a type of device for a cgroup rule (a, b or c)", rule.type));
+    }
+    if (rule.access.empty() || rule.access.find_first_not_of("rwm") != std::string::npos) {
+      return Error(ErrorKind::kInvalidArgument,
+                   fmt::format("'{}' is not a device access (r, w and m)", rule.access));
+    }
+    if (!in_range(rule.major) || !in_range(rule.minor)) {
+      return Error(ErrorKind::kInvalidArgument, "a device number is out of range");
+    }
+    return {};
+  }
+
+  const oci::Resources& resources_;
+  const ControllerPlaces& places_;
+  CgroupPlan plan_;
+};
+
+bool all_accesses(const std::string& access) {
+  return access.find('r') != std::string::npos && access.find('w') != std::string::npos &&
+         access.find('m') != std::string::npos;
+}
+
+}  // namespace
+
+Result<CgroupPlan> plan_cgroup(const oci::Resources& resources, const ControllerPlaces& places) {
+  return Planner(resources, places).run();
+}
+
+uint64_t cpu_weight_from_shares(uint64_t shares) {
+  if (shares <= 2) return 1;
+  if (shares >= 262'144) return 10'000;
+  const double bits = std::log2(static_cast<double>(shares));
+  const double exponent = (bits * bits + 125.0 * bits) / 612.0 - 7.0 / 34.0;
+  // The tiny term keeps 1024 at exactly 100 whatever the rounding of pow.
+  return static_cast<uint64_t>(std::ceil(std::pow(10.0, exponent) - 1e-9));
+}
+
+uint64_t io_weight_from_blkio(uint16_t weight) {
+  if (weight <= 10) return 1;
+  if (weight >= 1000) return 10'000;
+  return 1 + (static_cast<uint64_t>(weight) - 10) * 9999 / 990;
+}
+
+std::vector<std::string> device_rule_lines(const oci::DeviceRule& rule) {
+  const auto number = [](const std::optional<int64_t>& value) {
+    return value ? std::to_string(*value) : std::string("*");
+  };
+  const auto line = [&](char type) {
+    return fmt::format("{} {}:{} {}", type, number(rule.major), number(rule.minor), rule.access);
+  };
+  if (rule.type != 'a') return {line(rule.type)};
+  if (!rule.major && !rule.minor && all_accesses(rule.access)) return {"a"};
+  return {line('b'), line('c')};
+}
+
+}  // namespace wherry::runtime
