@@ -19,7 +19,7 @@ PACKAGES = ["systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-syst
             "nftables", "uidmap", "procps", "kmod", "udev", "util-linux"]
 DISK_MEGABYTES = 1800
 # In load order; those that the kernel has built in are missing as files and skipped.
-BOOT_MODULES = ["virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
+BOOT_MODULES = ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
                 "virtio_blk", "crc16", "libcrc32c", "crc32c_generic", "mbcache", "jbd2", "ext4"]
 
 INIT = """#!/bin/busybox sh

@@ -95,7 +95,8 @@ class Guest:
         deadline = time.monotonic() + timeout
         while not (console.exists() and b"READY" in console.read_bytes()):
             if self._process.poll() is not None:
-                raise RuntimeError(f"qemu ended: {self._process.stderr.read().decode()}")
+                raise RuntimeError(f"qemu ended: {self._process.stderr.read().decode()}\n"
+                                   f"{self._console()}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the guest did not boot in {timeout} s:\n{self._console()}")
             time.sleep(0.1)  # a file that another program writes: nothing to wait on

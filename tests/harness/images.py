@@ -14,6 +14,7 @@ GROUP = "root:x:0:\nnogroup:x:65534:\nweb:x:1000:\nextra:x:2000:web\n"
 
 def busybox_tar() -> pathlib.Path:
     """A root file system of about 2 MB: busybox with its applets, users, a file that is not executable."""
+    CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / "busybox.tar"
     with trees.BuildLock(BUILD / ".images.lock"):
         if not target.exists():
