@@ -11,9 +11,9 @@ namespace wherry::monitor {
 
 class Client {
  public:
-  // Spawns wherry-monitor (own session, fixed environment, cwd /, no inherited fds) with `config` and
-  // returns the first connection, after Welcome: the container is created and waits for Start, or the
-  // error says why it could not be created (then nothing is left of it).
+  // Spawns wherry-monitor (own session, fixed environment, cwd /, no inherited fds) with `config`
+  // and returns the first connection, after Welcome: the container is created and waits for Start,
+  // or the error says why it could not be created (then nothing is left of it).
   static Result<Client> launch(const MonitorConfig& config);
   // Connects to the monitor of a run directory, reached through a directory fd (paths may be long).
   // kNotFound: no monitor listens there.
@@ -27,8 +27,8 @@ class Client {
   Result<void> send(const Message& message);
   // The next message; kUnavailable when the monitor has closed the connection.
   Result<Message> receive();
-  // Sends and waits for Done, Started or Failed; other messages that arrive meanwhile are kept and come
-  // from receive() later, in order.
+  // Sends and waits for Done, Started or Failed; other messages that arrive meanwhile are kept and
+  // come from receive() later, in order.
   Result<void> call(const Message& message);
   // A kept message waits: receive() will not block although fd() may not be readable.
   bool has_pending() const { return !pending_.empty(); }

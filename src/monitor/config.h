@@ -1,7 +1,8 @@
 // What a monitor is told when it is spawned, as one JSON document over an inherited fd.
 //
-// The engine plans, the monitor executes: everything here is plain data, so that the monitor needs neither
-// the database nor the network planner. Versioned: a monitor refuses a version it does not know.
+// The engine plans, the monitor executes: everything here is plain data, so that the monitor needs
+// neither the database nor the network planner. Versioned: a monitor refuses a version it does not
+// know.
 #pragma once
 
 #include <optional>
@@ -17,12 +18,12 @@ namespace wherry::monitor {
 inline constexpr int kConfigVersion = 1;
 
 // One published port. The monitor holds the host port open for the container's life (that is the
-// reservation), serves what reaches the socket itself (loopback v4 and everything v6) by a relay, and
-// nftables translates the rest (the batches below).
+// reservation), serves what reaches the socket itself (loopback v4 and everything v6) by a relay,
+// and nftables translates the rest (the batches below).
 struct PublishedPort {
-  std::string protocol = "tcp";  // tcp, udp
-  std::string host_ip;           // "0.0.0.0", "::", or one address
-  uint16_t host_port = 0;        // never 0: the engine has chosen
+  std::string protocol = "tcp";    // tcp, udp
+  std::string host_ip;             // "0.0.0.0", "::", or one address
+  uint16_t host_port = 0;          // never 0: the engine has chosen
   uint32_t container_address = 0;  // IPv4, host byte order
   uint16_t container_port = 0;
 };
@@ -30,12 +31,12 @@ struct PublishedPort {
 struct MonitorConfig {
   int version = kConfigVersion;
   std::string container_id;
-  std::string run_dir;   // <run root>/containers/<id>, exists, 0700
-  std::string log_path;  // json-file log; empty: log driver "none"
+  std::string run_dir;        // <run root>/containers/<id>, exists, 0700
+  std::string log_path;       // json-file log; empty: log driver "none"
   uint64_t log_max_size = 0;  // bytes, 0: unlimited
   int log_max_files = 1;
-  bool open_stdin = false;   // stdin is a pipe from clients; else /dev/null
-  bool stdin_once = false;   // stdin closes when the first attached client goes
+  bool open_stdin = false;  // stdin is a pipe from clients; else /dev/null
+  bool stdin_once = false;  // stdin closes when the first attached client goes
   std::vector<PublishedPort> ports;
   // Netlink messages for nftables, sent as they are when the container starts and after it ends.
   // Failures of the second are ignored (the rules may be gone with their namespace).
@@ -50,8 +51,9 @@ struct MonitorConfig {
   struct ContainerPlan {
     oci::RuntimeSpec spec;
     runtime::RootSource root;
-    std::string seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
-                                 // runtime::default_seccomp_filter(), to keep the document small
+    std::string
+        seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
+                         // runtime::default_seccomp_filter(), to keep the document small
     std::optional<sys::LinkPlan> link;
     std::optional<std::string> user;  // as in runtime::CreateOptions
     bool create_cwd = false;

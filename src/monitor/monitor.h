@@ -3,8 +3,8 @@
 
 namespace wherry::monitor {
 
-// wherry-monitor's main work. `config_fd`: the JSON document; `socket_fd`: the first client's end of a
-// SOCK_SEQPACKET pair. Returns the process's exit code. Single-threaded, one event loop.
+// wherry-monitor's main work. `config_fd`: the JSON document; `socket_fd`: the first client's end
+// of a SOCK_SEQPACKET pair. Returns the process's exit code. Single-threaded, one event loop.
 int run_monitor(int config_fd, int socket_fd);
 
 }  // namespace wherry::monitor
