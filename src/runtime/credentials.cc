@@ -1,0 +1,244 @@
+#include "runtime/credentials.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/text.h"
+#include "sys/fd.h"
+
+namespace wherry::runtime {
+namespace {
+
+// In the order of their numbers (linux/capability.h).
+constexpr std::string_view kCapabilities[] = {"CAP_CHOWN",
+                                              "CAP_DAC_OVERRIDE",
+                                              "CAP_DAC_READ_SEARCH",
+                                              "CAP_FOWNER",
+                                              "CAP_FSETID",
+                                              "CAP_KILL",
+                                              "CAP_SETGID",
+                                              "CAP_SETUID",
+                                              "CAP_SETPCAP",
+                                              "CAP_LINUX_IMMUTABLE",
+                                              "CAP_NET_BIND_SERVICE",
+                                              "CAP_NET_BROADCAST",
+                                              "CAP_NET_ADMIN",
+                                              "CAP_NET_RAW",
+                                              "CAP_IPC_LOCK",
+                                              "CAP_IPC_OWNER",
+                                              "CAP_SYS_MODULE",
+                                              "CAP_SYS_RAWIO",
+                                              "CAP_SYS_CHROOT",
+                                              "CAP_SYS_PTRACE",
+                                              "CAP_SYS_PACCT",
+                                              "CAP_SYS_ADMIN",
+                                              "CAP_SYS_BOOT",
+                                              "CAP_SYS_NICE",
+                                              "CAP_SYS_RESOURCE",
+                                              "CAP_SYS_TIME",
+                                              "CAP_SYS_TTY_CONFIG",
+                                              "CAP_MKNOD",
+                                              "CAP_LEASE",
+                                              "CAP_AUDIT_WRITE",
+                                              "CAP_AUDIT_CONTROL",
+                                              "CAP_SETFCAP",
+                                              "CAP_MAC_OVERRIDE",
+                                              "CAP_MAC_ADMIN",
+                                              "CAP_SYSLOG",
+                                              "CAP_WAKE_ALARM",
+                                              "CAP_BLOCK_SUSPEND",
+                                              "CAP_AUDIT_READ",
+                                              "CAP_PERFMON",
+                                              "CAP_BPF",
+                                              "CAP_CHECKPOINT_RESTORE"};
+
+struct LimitName {
+  std::string_view name;
+  int resource;
+};
+constexpr LimitName kLimits[] = {
+    {"RLIMIT_AS", RLIMIT_AS},
+    {"RLIMIT_CORE", RLIMIT_CORE},
+    {"RLIMIT_CPU", RLIMIT_CPU},
+    {"RLIMIT_DATA", RLIMIT_DATA},
+    {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+    {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+    {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+    {"RLIMIT_NPROC", RLIMIT_NPROC},
+    {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+    {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_STACK", RLIMIT_STACK},
+};
+
+Result<uint64_t> capability_bits(const std::vector<std::string>& names) {
+  uint64_t bits = 0;
+  for (const std::string& name : names) {
+    std::optional<int> number = capability_number(name);
+    if (!number) return Error(ErrorKind::kInvalidArgument, "unknown capability '" + name + "'");
+    bits |= uint64_t{1} << *number;
+  }
+  return bits;
+}
+
+// Our own bounding set; a number above the kernel's last is not in it.
+uint64_t own_bounding_set() {
+  uint64_t bits = 0;
+  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+    if (prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1) bits |= uint64_t{1} << number;
+  return bits;
+}
+
+std::string describe(rlim_t value) {
+  return value == RLIM_INFINITY ? "unlimited" : std::to_string(value);
+}
+
+}  // namespace
+
+std::optional<int> capability_number(std::string_view name) {
+  auto found = std::ranges::find(kCapabilities, name);
+  if (found == std::end(kCapabilities)) return std::nullopt;
+  return static_cast<int>(found - std::begin(kCapabilities));
+}
+
+Result<CapabilitySets> plan_capabilities(const oci::Capabilities& names) {
+  CapabilitySets sets;
+  TRY(sets.bounding, capability_bits(names.bounding));
+  TRY(sets.effective, capability_bits(names.effective));
+  TRY(sets.permitted, capability_bits(names.permitted));
+  TRY(sets.inheritable, capability_bits(names.inheritable));
+  TRY(sets.ambient, capability_bits(names.ambient));
+  return sets;
+}
+
+Result<std::vector<LimitPlan>> plan_limits(const std::vector<oci::Rlimit>& limits) {
+  std::vector<LimitPlan> plans;
+  for (const oci::Rlimit& limit : limits) {
+    auto known = std::ranges::find(kLimits, limit.type, &LimitName::name);
+    if (known == std::end(kLimits))
+      return Error(ErrorKind::kInvalidArgument, "unknown limit '" + limit.type + "'");
+    if (limit.soft > limit.hard)
+      return Error(ErrorKind::kInvalidArgument,
+                   "the soft limit of '" + limit.type + "' (" + describe(limit.soft) +
+                       ") is above its hard limit (" + describe(limit.hard) + ")");
+    if (std::ranges::find(plans, known->resource, &LimitPlan::resource) != plans.end())
+      return Error(ErrorKind::kInvalidArgument, "the limit '" + limit.type + "' is given twice");
+    plans.push_back({known->resource, limit.type, limit.soft, limit.hard});
+  }
+  return plans;
+}
+
+Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings) {
+  for (const LimitPlan& plan : limits) {
+    rlimit wanted{plan.soft, plan.hard};
+    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) == 0) continue;
+    rlimit current{};
+    if (errno != EPERM || getrlimit(static_cast<__rlimit_resource>(plan.resource), &current) != 0)
+      return Error::from_errno(errno, "cannot set '" + plan.name + "'");
+    wanted.rlim_max = std::min(plan.hard, current.rlim_max);
+    wanted.rlim_cur = std::min(plan.soft, wanted.rlim_max);
+    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) != 0)
+      return Error::from_errno(errno, "cannot set '" + plan.name + "'");
+    warnings.push_back("cannot raise " + plan.name + " to " + describe(plan.hard) + "; using " +
+                       describe(wanted.rlim_max));
+  }
+  return {};
+}
+
+Result<void> set_oom_score(int proc, int score, Warnings& warnings) {
+  TRY_CTX(sys::Fd file, sys::open_at(proc, "self/oom_score_adj", O_RDWR),
+          "cannot set the out-of-memory score");
+  Result<void> written = sys::write_all(file.get(), std::to_string(score));
+  if (written) return {};
+  if (written.error().errnum() != EACCES && written.error().errnum() != EPERM)
+    return fail(std::move(written), "cannot set the out-of-memory score");
+  TRY(std::string current, sys::read_all(file.get(), 64));
+  warnings.push_back("cannot lower the out-of-memory score to " + std::to_string(score) +
+                     "; using " + std::string(trim(current)));
+  return {};
+}
+
+Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings) {
+  uint64_t ours = own_bounding_set();
+  uint64_t wanted =
+      sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
+  std::string missing;
+  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+    if (((wanted & ~ours) >> number & 1) != 0)
+      missing.append(missing.empty() ? "" : ", ").append(kCapabilities[number]);
+  if (!missing.empty()) warnings.push_back("cannot grant " + missing + ": not ours to give");
+  for (uint64_t* set :
+       {&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient})
+    *set &= ours;
+  return {};
+}
+
+Result<void> switch_identity(const Identity& identity, uint64_t bounding) {
+  uint64_t unwanted = own_bounding_set() & ~bounding;
+  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+    if ((unwanted >> number & 1) != 0 && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0)
+      return Error::from_errno(errno, "cannot drop '" + std::string(kCapabilities[number]) + "'");
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+    return Error::from_errno(errno, "cannot keep capabilities over the change of user");
+  if (setgroups(identity.groups.size(), identity.groups.data()) != 0)
+    return Error::from_errno(errno, "cannot set the supplementary groups");
+  if (setresgid(identity.gid, identity.gid, identity.gid) != 0)
+    return Error::from_errno(errno, "cannot become group '" + std::to_string(identity.gid) + "'");
+  if (setresuid(identity.uid, identity.uid, identity.uid) != 0)
+    return Error::from_errno(errno, "cannot become user '" + std::to_string(identity.uid) + "'");
+  if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
+    return Error::from_errno(errno, "cannot stop keeping capabilities");
+  return {};
+}
+
+Result<void> set_capabilities(const CapabilitySets& sets, uint64_t keep) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (int half = 0; half < 2; ++half) {
+    auto word = [&](uint64_t bits) { return static_cast<uint32_t>(bits >> (32 * half)); };
+    data[half].effective = word(sets.effective | keep);
+    data[half].permitted = word(sets.permitted | keep);
+    data[half].inheritable = word(sets.inheritable);
+  }
+  if (syscall(SYS_capset, &header, data) == 0) return {};
+  return Error::from_errno(errno, "cannot set capabilities");
+}
+
+Result<void> raise_ambient(uint64_t ambient) {
+  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+    if ((ambient >> number & 1) != 0 &&
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) != 0)
+      return Error::from_errno(errno,
+                               "cannot make '" + std::string(kCapabilities[number]) + "' ambient");
+  return {};
+}
+
+Result<void> forbid_new_privileges() {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) return {};
+  return Error::from_errno(errno, "cannot set no_new_privs");
+}
+
+Result<void> load_seccomp_filter(std::string_view filter) {
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(filter.size() / sizeof(sock_filter));
+  program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter.data()));
+  // Speculation stays as it is for other programs: the mitigation costs a container more than the
+  // filter.
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0)
+    return {};
+  return Error::from_errno(errno, "cannot load the seccomp filter");
+}
+
+}  // namespace wherry::runtime

@@ -1,0 +1,17 @@
+// What a container must not see or change in /proc and /sys: masked paths are covered by clones of
+// one empty read-only file system (directories) and of a null device of our own making (files);
+// read-only paths by read-only clones of themselves. A path that is not there needs no cover.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace wherry::runtime {
+
+// Paths are absolute and clean, `root` is the container's root, attached in the calling namespace.
+Result<void> mask_paths(int root, const std::vector<std::string>& paths);
+Result<void> make_read_only(int root, const std::vector<std::string>& paths);
+
+}  // namespace wherry::runtime

@@ -1,0 +1,35 @@
+#include "sys/clone.h"
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+namespace wherry::sys {
+
+Result<Cloned> clone_process(const CloneOptions& options) {
+  int pidfd = -1;
+  clone_args args{};
+  args.flags = options.namespaces | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.exit_signal = SIGCHLD;
+  if (options.cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(options.cgroup_fd);
+  }
+  long pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0) return Error::from_errno(errno, "cannot clone a process");
+  Cloned cloned;
+  cloned.pid = static_cast<pid_t>(pid);
+  if (pid > 0) cloned.pidfd.reset(pidfd);
+  return cloned;
+}
+
+Result<void> die_with_parent() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) return {};
+  return Error::from_errno(errno, "cannot ask for a parent-death signal");
+}
+
+}  // namespace wherry::sys
