@@ -53,8 +53,7 @@ def _check_program(program: pathlib.Path) -> list[str]:
     wrong += [f"needs {name}" for name in needed if libraries and re.match(libraries, name)]
     if symbols:
         pattern = re.compile(f"^(?:{symbols})$")
-        defined = [line.split()[-1].split("@")[0] for line in _output("nm", "-P", program).splitlines()
-                   if (line := line.split(" ")[0])]
+        defined = [line.split()[0].split("@")[0] for line in _output("nm", "-P", program).splitlines()]
         if static and not defined:
             wrong.append("has no symbol table to look at")
         wrong += [f"contains {name}" for name in sorted(set(defined)) if pattern.match(name)][:5]

@@ -18,8 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import tree  # noqa: E402
 from harness import totals  # noqa: E402
+from harness.paths import BUILD  # noqa: E402
 
-_DATABASE = tree.BUILD / "release"
+_DATABASE = BUILD / "release"
 _SECONDS = 240
 _MANY = 10 ** 9
 

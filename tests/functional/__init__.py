@@ -1,0 +1,1 @@
+"""Tests that drive the built programs as a user would."""

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""run.py [--only PATTERN] [--full] [--seed N] [--list]: the functional tests, in a private machine.
+
+--only PATTERN   tests whose id (file.Class.test) contains PATTERN; repeatable
+--full           also the tests that ./check leaves to ./check --full (class attribute `full_only`), and whole
+                 fault loops instead of a seeded sample (WHERRY_TEST_FULL=1)
+--seed N         the seed of samples (default: from the last commit; printed)
+"""
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import unittest
+
+_HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(_HERE.parent))
+sys.path.insert(0, str(_HERE))
+
+from harness import sandbox, totals  # noqa: E402
+from harness.paths import TOP, bin_dir  # noqa: E402
+
+
+class _Report(unittest.TextTestResult):
+    """One line a test, with its time; failures in full at the end."""
+
+    def startTest(self, test):
+        self._begin = time.monotonic()
+        unittest.TestResult.startTest(self, test)
+
+    def _line(self, word, test):
+        self.stream.writeln(f"{word} {test.id()} ({time.monotonic() - self._begin:.2f} s)")
+        self.stream.flush()
+
+    def addSuccess(self, test):
+        unittest.TestResult.addSuccess(self, test)
+        self._line("ok", test)
+
+    def addFailure(self, test, err):
+        unittest.TestResult.addFailure(self, test, err)
+        self._line("FAIL", test)
+
+    def addError(self, test, err):
+        unittest.TestResult.addError(self, test, err)
+        self._begin = getattr(self, "_begin", time.monotonic())
+        self._line("FAIL", test)
+
+    def addSkip(self, test, reason):
+        unittest.TestResult.addSkip(self, test, reason)
+        self._line("skip", test)
+
+
+def _tests(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from _tests(item)
+        else:
+            yield item
+
+
+def _seed(given: int | None) -> int:
+    if given is not None:
+        return given
+    head = subprocess.run(["git", "rev-parse", "--short=8", "HEAD"], cwd=TOP, capture_output=True, text=True)
+    return int(head.stdout.strip() or "1", 16)
+
+
+def _inside(options) -> None:
+    os.environ["WHERRY_TEST_SEED"] = str(_seed(options.seed))
+    if options.full:
+        os.environ["WHERRY_TEST_FULL"] = "1"
+    loader = unittest.TestLoader()
+    found = list(_tests(loader.discover(str(_HERE), pattern="*_test.py", top_level_dir=str(_HERE))))
+    chosen = [test for test in found
+              if (options.full or options.only or not getattr(test, "full_only", False))
+              and (not options.only or any(word in test.id() for word in options.only))]
+    if options.list:
+        print("\n".join(test.id() for test in chosen))
+        return
+    print(f"seed {os.environ['WHERRY_TEST_SEED']}, programs in {bin_dir()}", flush=True)
+    result = unittest.TextTestRunner(stream=sys.stdout, resultclass=_Report, verbosity=0).run(
+        unittest.TestSuite(chosen))
+    failed = len({test.id() for test, _ in result.failures + result.errors})
+    totals.finish(result.testsRun - len({t.id() for t, _ in result.failures + result.errors
+                                         if isinstance(t, unittest.TestCase)}) - len(result.skipped),
+                  failed, len(result.skipped))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    if options.list or "WHERRY_TEST_DISK" in os.environ:
+        _inside(options)
+    else:
+        sys.exit(sandbox.enter([sys.executable, str(_HERE / "run.py"), *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()
