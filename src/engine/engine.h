@@ -1,9 +1,10 @@
-// The product as an interface: what a front end can ask for. LocalEngine does the work in this process;
-// a remote one (over the Engine API) comes later and front ends will not notice.
+// The product as an interface: what a front end can ask for. LocalEngine does the work in this
+// process; a remote one (over the Engine API) comes later and front ends will not notice.
 //
-// Names: `name` parameters take a container's full id, name or unique id prefix. Errors are Docker's words
-// where scripts match them. Methods that change something are durable when they return, but for run --rm.
-// Thread rule: one thread per engine object; any number of processes at once.
+// Names: `name` parameters take a container's full id, name or unique id prefix. Errors are
+// Docker's words where scripts match them. Methods that change something are durable when they
+// return, but for run --rm. Thread rule: one thread per engine object; any number of processes at
+// once.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,7 @@
 namespace wherry::engine {
 
 struct CreateRequest {
-  std::string name;  // empty: a random one
+  std::string name;        // empty: a random one
   ContainerConfig config;  // as the user gave it; merged with the image's here
   HostConfig host_config;
 };
@@ -30,8 +31,8 @@ class Session {
  public:
   struct Event {
     enum class Kind { kOutput, kExited, kClosed } kind = Kind::kClosed;
-    int stream = 1;    // kOutput: 1 stdout, 2 stderr
-    std::string data;  // kOutput
+    int stream = 1;     // kOutput: 1 stdout, 2 stderr
+    std::string data;   // kOutput
     int exit_code = 0;  // kExited
   };
   virtual ~Session() = default;
@@ -65,8 +66,8 @@ struct ExecRequest {
 struct ContainerFilter {
   bool all = false;
   int last = -1;  // -n
-  // --filter: same key repeated = or, different keys = and. Keys: id name label status exited ancestor
-  // before since volume network publish expose
+  // --filter: same key repeated = or, different keys = and. Keys: id name label status exited
+  // ancestor before since volume network publish expose
   std::vector<std::pair<std::string, std::string>> filters;
 };
 
@@ -109,8 +110,9 @@ class Engine {
     std::vector<std::string> warnings;
   };
   virtual Result<Created> create(const CreateRequest& request) = 0;
-  // create + start in as few syncs as may be. With `attach`, the session is attached before the start so
-  // that no byte is lost, and this process settles at the end. rows/columns: the terminal's size.
+  // create + start in as few syncs as may be. With `attach`, the session is attached before the
+  // start so that no byte is lost, and this process settles at the end. rows/columns: the
+  // terminal's size.
   struct RunResult {
     std::string id;
     std::unique_ptr<Session> session;  // empty when detached
@@ -122,7 +124,8 @@ class Engine {
   virtual Result<std::unique_ptr<Session>> start(const std::string& name,
                                                  std::optional<AttachStreams> attach, uint16_t rows,
                                                  uint16_t columns) = 0;
-  virtual Result<std::unique_ptr<Session>> attach(const std::string& name, AttachStreams streams) = 0;
+  virtual Result<std::unique_ptr<Session>> attach(const std::string& name,
+                                                  AttachStreams streams) = 0;
   // The end of an attached run or start: records the exit, releases the network, removes a --rm
   // container. Idempotent; also `wherry __settle ID`.
   virtual Result<void> settle(const std::string& id) = 0;
@@ -139,7 +142,8 @@ class Engine {
   struct LogFile {
     std::string path;
     ContainerRecord record;
-    // Blocks until the log has grown (true) or the container has ended (false). Empty when not running.
+    // Blocks until the log has grown (true) or the container has ended (false). Empty when not
+    // running.
     std::function<Result<bool>()> wait_for_growth;
   };
   virtual Result<LogFile> log(const std::string& name, bool follow) = 0;

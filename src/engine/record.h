@@ -1,5 +1,5 @@
-// The container record: the Engine API's inspect model (Config, HostConfig, NetworkSettings, State) as
-// typed data. CLI, API and Compose share this one truth; the JSON form is what `inspect` prints.
+// The container record: the Engine API's inspect model (Config, HostConfig, NetworkSettings, State)
+// as typed data. CLI, API and Compose share this one truth; the JSON form is what `inspect` prints.
 // Source: Engine API 1.51, ContainerInspectResponse; only fields that have an effect here are here.
 #pragma once
 
@@ -43,16 +43,16 @@ struct ContainerConfig {
 };
 
 struct HostConfig {
-  std::vector<std::string> binds;  // "/a:/b:ro", "name:/b"
+  std::vector<std::string> binds;       // "/a:/b:ro", "name:/b"
   std::string network_mode = "bridge";  // bridge, none, host
   PortMap port_bindings;
   bool auto_remove = false;
   bool privileged = false;
   bool readonly_rootfs = false;
   std::vector<std::string> cap_add, cap_drop;
-  int64_t memory = 0;      // bytes, 0: none
+  int64_t memory = 0;  // bytes, 0: none
   int64_t nano_cpus = 0;
-  int64_t pids_limit = 0;  // 0: none
+  int64_t pids_limit = 0;   // 0: none
   int64_t memory_swap = 0;  // 0: twice the memory
   uint64_t shm_size = 67108864;
 };
@@ -63,7 +63,7 @@ struct MountPoint {
   std::string name;    // volumes
   std::string source;  // on the host
   std::string destination;
-  std::string mode;    // as given: "ro,z"
+  std::string mode;  // as given: "ro,z"
   bool rw = true;
   std::string propagation;
   bool anonymous = false;  // removed with the container (rm -v, --rm)
@@ -87,13 +87,13 @@ struct NetworkEndpoint {
 };
 struct NetworkSettings {
   std::string bridge;
-  PortMap ports;  // as bound
+  PortMap ports;                                    // as bound
   std::map<std::string, NetworkEndpoint> networks;  // by network name
 };
 
 struct ContainerRecord {
   std::string id;
-  std::string name;  // without slash; inspect prints "/name"
+  std::string name;     // without slash; inspect prints "/name"
   std::string created;  // RFC 3339
   std::string path;     // the program
   std::vector<std::string> args;

@@ -1,0 +1,242 @@
+// create, run, start: from a request to a durable record, and into launch.cc.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/names.h"
+#include "base/scope.h"
+#include "base/trace.h"
+#include "engine/host_facts.h"
+#include "engine/local_engine.h"
+#include "engine/merge.h"
+#include "engine/ports.h"
+#include "engine/signals.h"
+#include "engine/volumes.h"
+#include "oci/image.h"
+#include "state/facts.h"
+
+namespace wherry::engine {
+namespace {
+
+constexpr int kNameAttempts = 20;
+constexpr size_t kMaxHostname = 63;
+
+Error invalid(std::string message) {
+  return Error(ErrorKind::kInvalidArgument, std::move(message));
+}
+
+Result<void> check_hostname(const std::string& hostname) {
+  auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  };
+  if (hostname.size() > kMaxHostname || !std::ranges::all_of(hostname, allowed) ||
+      hostname.starts_with('-') || hostname.starts_with('.'))
+    return invalid("invalid hostname format: " + hostname.substr(0, 100));
+  return {};
+}
+
+Result<void> check_network_mode(HostConfig& config) {
+  if (config.network_mode.empty() || config.network_mode == "default")
+    config.network_mode = "bridge";
+  if (config.network_mode == "bridge" || config.network_mode == "none" ||
+      config.network_mode == "host")
+    return {};
+  return Error(ErrorKind::kNotFound, "network " + config.network_mode + " not found")
+      .set_hint("networks here: bridge, host, none");
+}
+
+Result<void> check_config(const ContainerConfig& config) {
+  TRY_VOID(check_hostname(config.hostname));
+  if (!config.working_dir.empty() && !config.working_dir.starts_with('/'))
+    return invalid("the working directory '" + config.working_dir +
+                   "' is invalid, it needs to be an absolute path");
+  for (const std::string& entry : config.env)
+    if (entry.empty() || entry.starts_with('='))
+      return invalid("invalid environment variable: " + entry);
+  if (!config.stop_signal.empty()) {
+    TRY([[maybe_unused]] int number, parse_signal(config.stop_signal));
+  }
+  for (const std::string& port : config.exposed_ports) {
+    TRY([[maybe_unused]] auto parsed, parse_port(port));
+  }
+  return {};
+}
+
+std::vector<std::string> config_warnings(const HostConfig& config) {
+  std::vector<std::string> warnings;
+  if (config.network_mode == "host" && !config.port_bindings.empty())
+    warnings.emplace_back("Published ports are discarded when using host network mode");
+  if (config.network_mode == "none" && !config.port_bindings.empty())
+    warnings.emplace_back("Published ports are discarded without a network");
+  return warnings;
+}
+
+Result<void> put_volumes(state::Database& database, const ContainerRecord& record) {
+  for (const MountPoint& mount : record.mounts) {
+    if (mount.type != "volume") continue;
+    TRY(auto known, state::get_fact(database, "volume", mount.name));
+    if (known) continue;
+    std::string document = "{\"CreatedAt\":\"" + record.created +
+                           "\",\"Anonymous\":" + (mount.anonymous ? "true" : "false") + "}";
+    TRY_VOID(state::put_fact(database, "volume", {mount.name, document}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
+  TraceScope trace("engine.draft");
+  TRY(store::Store * images, store());
+  TRY(store::Image image, images->find(request.config.image));
+  TRY_CTX(oci::ImageConfig image_config, oci::parse_image_config(image.config_json),
+          "cannot read the configuration of image '" + request.config.image + "'");
+  Draft draft{{}, std::move(image), {}};
+  ContainerRecord& record = draft.record;
+  record.id = random_id();
+  record.name = request.name;
+  record.created = format_rfc3339(wall_clock_ns());
+  record.image_id = draft.image.id.str();
+  record.config = merge_config(request.config, image_config.config);
+  record.host_config = request.host_config;
+  if (!record.name.empty()) TRY_VOID(check_container_name(record.name));
+  TRY_VOID(check_config(record.config));
+  TRY_VOID(check_network_mode(record.host_config));
+  TRY(HostFacts host, gather_host_facts(HostConfig()));
+  TRY_VOID(check_limits(record.host_config, host.cpus));
+  TRY([[maybe_unused]] auto capabilities, container_capabilities(record.host_config, {}));
+  TRY([[maybe_unused]] auto ports,
+      port_requests(record.host_config.port_bindings, options_.default_publish_address));
+  for (const auto& [port, bindings] : record.host_config.port_bindings)
+    if (std::ranges::find(record.config.exposed_ports, port) == record.config.exposed_ports.end())
+      record.config.exposed_ports.push_back(port);
+  TRY(std::vector<std::string> line, command_line(record.config));
+  record.path = line[0];
+  record.args.assign(line.begin() + 1, line.end());
+  record.config.hostname = container_hostname(record, host);
+  TRY(record.mounts,
+      plan_mount_points(record.host_config.binds, record.config.volumes, paths_.root, random_id));
+  draft.warnings = config_warnings(record.host_config);
+  return draft;
+}
+
+Result<void> LocalEngine::insert(ContainerRecord& record, bool random_name,
+                                 state::Durability durability) {
+  TraceScope trace("engine.insert");
+  // Against rmi of the image between our look at it and the record that holds it.
+  TRY(sys::FileLock images,
+      sys::FileLock::acquire(fds_.run.get(), "images.lock", sys::FileLock::Mode::kShared));
+  TRY(store::Store * store, this->store());
+  TRY([[maybe_unused]] store::Image still_there, store->find(record.image_id));
+  for (int attempt = 0;; ++attempt) {
+    if (random_name) record.name = random_container_name(attempt);
+    TRY(auto transaction, database_.begin(durability));
+    Result<void> inserted = state::insert_container(database_, row_of(record));
+    if (!inserted) {
+      if (random_name && inserted.error().kind() == ErrorKind::kConflict && attempt < kNameAttempts)
+        continue;
+      return inserted;
+    }
+    TRY_VOID(put_volumes(database_, record));
+    return transaction.commit();
+  }
+}
+
+Result<Engine::Created> LocalEngine::create(const CreateRequest& request) {
+  TRY_VOID(failpoint("engine.create.begin"));
+  TRY(Draft draft, this->draft(request));
+  TRY_VOID(insert(draft.record, request.name.empty(), state::Durability::kDurable));
+  TRY_VOID(failpoint("engine.create.recorded"));
+  return Created{draft.record.id, std::move(draft.warnings)};
+}
+
+Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
+                                           std::optional<AttachStreams> attach, uint16_t rows,
+                                           uint16_t columns) {
+  TraceScope trace("engine.run");
+  TRY_VOID(failpoint("engine.run.begin"));
+  TRY(Draft draft, this->draft(request));
+  ContainerRecord& record = draft.record;
+  bool throw_away = record.host_config.auto_remove;
+  auto durability =
+      throw_away && attach ? state::Durability::kRelaxed : state::Durability::kDurable;
+  TRY(sys::FileLock lock, lock_container(record.id));
+  auto forget = on_exit([&] { drop_lock_file(record.id); });
+  TRY(sys::Fd run_dir, make_run_dir(fds_.run_containers.get(), record.id, StartMarker::kRun));
+  // From here on a kill leaves the marker, and the next command takes everything back.
+  auto undo = on_exit([&] { undo_run(record); });
+  // Recorded as running at once, so that one sync is enough: what a reboot finds was running.
+  record.state.status = "running";
+  record.state.started_at = format_rfc3339(wall_clock_ns());
+  TRY_VOID(failpoint("engine.run.marked"));
+  TRY_VOID(insert(record, request.name.empty(), durability));
+  TRY_VOID(failpoint("engine.run.recorded"));
+  Result<std::unique_ptr<Session>> session =
+      launch(record, draft.image, run_dir.get(), attach, {rows, columns});
+  if (!session) {
+    if (throw_away) return std::move(session.error());
+    undo.release();
+    forget.release();
+    record_failed_start(record, session.error());
+    return std::move(session.error());
+  }
+  undo.release();
+  forget.release();
+  TRY_VOID(clear_marker(run_dir.get()));
+  TRY_VOID(failpoint("engine.run.acknowledged"));
+  return RunResult{record.id, std::move(*session), std::move(draft.warnings)};
+}
+
+Result<std::unique_ptr<Session>> LocalEngine::start(const std::string& name,
+                                                    std::optional<AttachStreams> attach,
+                                                    uint16_t rows, uint16_t columns) {
+  TRY(ContainerRecord found, find_record(name));
+  TRY(sys::FileLock lock, lock_container(found.id));
+  TRY_VOID(settle_locked(found.id));
+  TRY(ContainerRecord record, find_record(found.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  if (view.running()) {
+    if (!attach) return std::unique_ptr<Session>();
+    return this->attach(record.id, *attach);
+  }
+  TRY(store::Store * images, store());
+  TRY(store::Image image, images->find(record.image_id));
+  TRY(sys::Fd run_dir, make_run_dir(fds_.run_containers.get(), record.id, StartMarker::kStart));
+  TRY_VOID(failpoint("engine.start.marked"));
+  ContainerRecord before = record;
+  record.state = {.status = "running", .started_at = format_rfc3339(wall_clock_ns())};
+  record.state.finished_at = before.state.finished_at;
+  Result<std::unique_ptr<Session>> session =
+      launch(record, image, run_dir.get(), attach, {rows, columns});
+  if (!session) {
+    record_failed_start(std::move(before), session.error());
+    return std::move(session.error());
+  }
+  TRY_VOID(save(record, state::Durability::kDurable));
+  TRY_VOID(clear_marker(run_dir.get()));
+  TRY_VOID(failpoint("engine.start.acknowledged"));
+  return std::move(*session);
+}
+
+// As if it had never been asked for. What fails here is taken up by the next command: the marker
+// tells it.
+void LocalEngine::undo_run(const ContainerRecord& record) {
+  if (!release_run(record.id, true)) return;
+  [[maybe_unused]] Result<void> removed = remove_locked(record, true, state::Durability::kRelaxed);
+}
+
+// Docker keeps such a container in the state it had, with the code that says why.
+void LocalEngine::record_failed_start(ContainerRecord record, const Error& error) {
+  if (record.state.status == "running") record.state = {};
+  bool about_program = error.message().contains("exec: ");
+  record.state.exit_code = !about_program                                 ? 128
+                           : error.kind() == ErrorKind::kNotFound         ? 127
+                           : error.kind() == ErrorKind::kPermissionDenied ? 126
+                                                                          : 128;
+  record.state.error = error.message();
+  [[maybe_unused]] Result<void> released = release_run(record.id, true);
+  [[maybe_unused]] Result<void> saved = save(record, state::Durability::kDurable);
+}
+
+}  // namespace wherry::engine

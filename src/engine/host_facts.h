@@ -1,0 +1,13 @@
+// Reads what the kernel and the host are like, for the specification builder.
+#pragma once
+
+#include "engine/record.h"
+#include "engine/spec_builder.h"
+
+namespace wherry::engine {
+
+// Only what a container with this configuration needs is read.
+Result<HostFacts> gather_host_facts(const HostConfig& config);
+bool host_has_cgroup_v2();
+
+}  // namespace wherry::engine

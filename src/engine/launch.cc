@@ -1,0 +1,306 @@
+// The start path, from a record to a running monitor, as a sequence of steps each followed by its
+// undo.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "base/scope.h"
+#include "base/text.h"
+#include "base/trace.h"
+#include "engine/host_facts.h"
+#include "engine/local_engine.h"
+#include "engine/ports.h"
+#include "monitor/config.h"
+#include "network/resolver_files.h"
+#include "runtime/container.h"
+#include "runtime/seccomp.h"
+#include "runtime/seccomp_compose.h"
+#include "sys/file.h"
+#include "sys/nfnetlink.h"
+#include "sys/process.h"
+#include "sys/sha256.h"
+
+namespace wherry::engine {
+namespace {
+
+constexpr size_t kMaxResolvConf = 65536;
+constexpr size_t kMaxFilter = 1 << 20;
+constexpr int kKillTimeoutMs = 5000;
+
+std::string dotted(uint32_t address) {
+  return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255,
+                     address & 255);
+}
+
+std::string mac_text(const std::array<uint8_t, 6>& mac) {
+  return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", mac[0], mac[1], mac[2], mac[3],
+                     mac[4], mac[5]);
+}
+
+NetworkSettings settings_of(const ContainerRecord& record,
+                            const std::optional<network::Attachment>& attachment) {
+  NetworkSettings settings;
+  if (!attachment) {
+    settings.networks[record.host_config.network_mode] = {};
+    return settings;
+  }
+  settings.bridge = attachment->network.bridge_interface;
+  settings.ports = bound_ports(attachment->ports, record.config.exposed_ports);
+  settings.networks[attachment->network.name] = {.network_id = attachment->network.id,
+                                                 .endpoint_id = attachment->endpoint_id,
+                                                 .gateway = dotted(attachment->link.gateway),
+                                                 .ip_address = dotted(attachment->link.address),
+                                                 .mac_address = mac_text(attachment->link.mac),
+                                                 .ip_prefix_len = attachment->link.prefix_length};
+  return settings;
+}
+
+// What a container reads as /etc/resolv.conf; a host without one has no name servers to drop.
+std::string resolver_file(const std::string& network_mode) {
+  std::string host = sys::read_file("/etc/resolv.conf", kMaxResolvConf).value_or("");
+  if (network_mode == "host") return host;
+  if (network::is_resolved_stub(host))
+    host = sys::read_file("/run/systemd/resolve/resolv.conf", kMaxResolvConf).value_or(host);
+  return network::resolv_conf(host);
+}
+
+// This program, for the monitor's settling later. An upgrade may have replaced the file meanwhile.
+Result<std::string> own_program() {
+  char self[4096];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+  if (length > 0) {
+    std::string path(self, static_cast<size_t>(length));
+    if (path.ends_with(" (deleted)")) path.resize(path.size() - 10);
+    if (path.ends_with("/wherry")) return path;
+  }
+  return sys::find_helper("wherry");
+}
+
+// Docker makes the directory of a -v bind that is missing, but never touches what is there.
+Result<void> make_bind_source(const MountPoint& mount) {
+  struct stat info{};
+  if (stat(mount.source.c_str(), &info) == 0) return {};
+  if (errno != ENOENT)
+    return Error::from_errno(errno, "cannot use '" + mount.source + "' as a bind mount");
+  TRY_CTX([[maybe_unused]] sys::Fd made, sys::make_dirs(mount.source, 0755),
+          "error while creating mount source path '" + mount.source + "'");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& record,
+                                                     const store::Image& image, int run_dir,
+                                                     std::optional<AttachStreams> attach,
+                                                     Terminal terminal) {
+  TraceScope trace("engine.launch");
+  std::string context = "cannot start '" + record.name + "'";
+  TRY(store::Store * images, store());
+  TRY_CTX(store::MountPlan mounts, images->mount_plan(image), context);
+  TRY_VOID_CTX(prepare_directories(record, mounts), context);
+  TRY_VOID_CTX(failpoint("engine.launch.prepared"), context);
+  TRY_CTX(HostFacts host, gather_host_facts(record.host_config), context);
+
+  TRY_CTX(std::optional<network::Attachment> attachment, lease_network(record), context);
+  auto release = on_exit([&] {
+    if (attachment) [[maybe_unused]]
+      auto released = networks_.release(record.id);
+  });
+  TRY_VOID_CTX(failpoint("engine.launch.leased"), context);
+  TRY_VOID_CTX(write_run_files(record, host, run_dir, attachment), context);
+  TRY_CTX(monitor::MonitorConfig config, plan_monitor(record, host, mounts, attachment, terminal),
+          context);
+
+  TraceScope launching("engine.launch.monitor");
+  TRY_CTX(monitor::Client launched, monitor::Client::launch(config), context);
+  launching.end();
+  auto client = std::make_shared<monitor::Client>(std::move(launched));
+  TRY_VOID_CTX(failpoint("engine.launch.created"), context);
+  if (attach) {
+    TRY_VOID_CTX(client->send(monitor::WatchExit{}), context);
+    TRY_VOID_CTX(client->send(monitor::WillSettle{}), context);
+    TRY_VOID_CTX(client->send(monitor::Attach{attach->in, attach->out, attach->err}), context);
+  }
+  TraceScope starting("engine.launch.start");
+  TRY_VOID_CTX(client->call(monitor::Start{}), context);
+  starting.end();
+  release.release();
+  TRY_VOID_CTX(failpoint("engine.launch.started"), context);
+  if (!attach) return std::unique_ptr<Session>();
+  settling_[record.id] = client;
+  return std::unique_ptr<Session>(new MonitorSession(std::move(client)));
+}
+
+Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
+                                              const store::MountPlan& plan) {
+  TRY(sys::Fd dir, sys::make_dir_at(fds_.containers.get(), record.id, 0700));
+  // The merged root shows the upper's mode and owner, so it takes the image's.
+  struct stat root{};
+  if (stat(plan.lower.at(0).c_str(), &root) != 0)
+    return Error::from_errno(errno, "cannot read the image's root '" + plan.lower[0] + "'");
+  if (!sys::exists_at(dir.get(), "upper")) {
+    TRY(sys::Fd upper, sys::make_dir_at(dir.get(), "upper", root.st_mode & 07777));
+    if (fchown(upper.get(), root.st_uid, root.st_gid) != 0)
+      return Error::from_errno(errno, "cannot set the owner of the container's layer");
+  }
+  TRY([[maybe_unused]] sys::Fd work, sys::make_dir_at(dir.get(), "work", 0700));
+  for (const MountPoint& mount : record.mounts) {
+    if (mount.type == "bind") {
+      TRY_VOID(make_bind_source(mount));
+    } else {
+      TRY(sys::Fd volumes, sys::make_dir_at(fds_.root.get(), "volumes", 0700));
+      TRY(sys::Fd volume, sys::make_dir_at(volumes.get(), mount.name, 0700));
+      TRY([[maybe_unused]] sys::Fd data, sys::make_dir_at(volume.get(), "_data", 0755));
+    }
+  }
+  return {};
+}
+
+Result<std::optional<network::Attachment>> LocalEngine::lease_network(
+    const ContainerRecord& record) {
+  if (record.host_config.network_mode != "bridge") return std::optional<network::Attachment>();
+  TraceScope trace("engine.launch.network");
+  TRY(network::Network bridge, networks_.default_bridge());
+  TRY_VOID(networks_.ensure_bridge(bridge));
+  TRY(auto requests,
+      port_requests(record.host_config.port_bindings, options_.default_publish_address));
+  Result<network::Attachment> attachment = networks_.attach(bridge, record.id, requests);
+  if (!attachment && (attachment.error().kind() == ErrorKind::kConflict ||
+                      attachment.error().kind() == ErrorKind::kResourceExhausted)) {
+    // A container that a crash has ended may still hold it.
+    TRY_VOID(recover());
+    attachment = networks_.attach(bridge, record.id, requests);
+  }
+  if (attachment) return std::optional(std::move(*attachment));
+  if (attachment.error().kind() == ErrorKind::kConflict)
+    return explain_port_conflict(attachment.error(), requests);
+  return std::move(attachment.error());
+}
+
+// The planner says: port 8080/tcp is already allocated by container 'ID'. Scripts know Docker's
+// words.
+Error LocalEngine::explain_port_conflict(const Error& error,
+                                         const std::vector<network::PortRequest>& requests) {
+  const std::string& message = error.message();
+  size_t begin = message.find("port ");
+  size_t quote = message.find('\'');
+  if (begin == std::string::npos || quote == std::string::npos) return error;
+  std::string port(
+      message.substr(begin + 5, message.find_first_not_of("0123456789", begin + 5) - begin - 5));
+  std::string owner = message.substr(quote + 1, message.find('\'', quote + 1) - quote - 1);
+  std::string address = "0.0.0.0";
+  for (const network::PortRequest& request : requests)
+    if (std::to_string(request.host_port) == port && !request.host_ip.empty())
+      address = request.host_ip;
+  if (auto record = reload(owner); record && *record) owner = (*record)->name;
+  return Error(ErrorKind::kConflict,
+               "Bind for " + address + ":" + port + " failed: port is already allocated")
+      .set_hint("container '" + owner + "' has this port: stop it, or publish on another port");
+}
+
+Result<void> LocalEngine::write_run_files(const ContainerRecord& record, const HostFacts& host,
+                                          int run_dir,
+                                          const std::optional<network::Attachment>& attachment) {
+  std::string hostname = container_hostname(record, host);
+  std::vector<network::HostsEntry> entries;
+  if (attachment) {
+    std::string names = hostname;
+    if (!record.config.domainname.empty())
+      names = hostname + "." + record.config.domainname + " " + hostname;
+    entries.push_back({dotted(attachment->link.address), names});
+  }
+  std::string hosts = record.host_config.network_mode == "host"
+                          ? sys::read_file("/etc/hosts", 1 << 20).value_or("")
+                          : network::hosts_file(entries, true);
+  auto write = [&](const char* name, std::string_view text, unsigned mode) {
+    return sys::write_file_atomic(run_dir, name, text, mode, sys::Sync::kNone);
+  };
+  TRY_VOID(write("hosts", hosts, 0644));
+  TRY_VOID(write("hostname", hostname + "\n", 0644));
+  TRY_VOID(write("resolv.conf", resolver_file(record.host_config.network_mode), 0644));
+  if (attachment && !attachment->nft_on_stop.empty())
+    TRY_VOID(write("nft.stop", attachment->nft_on_stop, 0600));
+  return write_network_settings(run_dir, settings_of(record, attachment));
+}
+
+Result<monitor::MonitorConfig> LocalEngine::plan_monitor(
+    const ContainerRecord& record, const HostFacts& host, const store::MountPlan& mounts,
+    const std::optional<network::Attachment>& attachment, Terminal terminal) {
+  TraceScope trace("engine.launch.plan");
+  monitor::MonitorConfig config;
+  config.container_id = record.id;
+  config.run_dir = paths_.run_dir(record.id);
+  config.log_path = paths_.log_path(record.id);
+  config.log_max_size = parse_byte_size(options_.log_max_size).value_or(0);
+  config.log_max_files = options_.log_max_files;
+  config.open_stdin = record.config.open_stdin;
+  config.stdin_once = record.config.stdin_once;
+  TRY(std::string program, own_program());
+  config.settle_command = {program,         "--root",   paths_.root, "--run-root",
+                           paths_.run_root, "__settle", record.id};
+  config.engine_cgroup = paths_.cgroup_parent + "/engine";
+  config.trace = tracing();
+  monitor::MonitorConfig::ContainerPlan& plan = config.container.emplace();
+  TRY(plan.spec, build_spec({.record = &record,
+                             .host = &host,
+                             .cgroups_path = paths_.cgroup(record.id),
+                             .run_dir = config.run_dir,
+                             .rows = terminal.rows,
+                             .columns = terminal.columns}));
+  plan.root = {.lower = mounts.lower,
+               .upper = paths_.container_dir(record.id) + "/upper",
+               .work = paths_.container_dir(record.id) + "/work",
+               .volatile_upper = record.host_config.auto_remove,
+               .directory = {}};
+  TRY(plan.seccomp_filter, seccomp_filter(record, plan.spec.process.capabilities.bounding));
+  // "0" and not nothing: the lookup gives HOME and root's supplementary groups.
+  plan.user = record.config.user.empty() ? "0" : record.config.user;
+  plan.create_cwd = true;
+  if (attachment) {
+    plan.link = attachment->link;
+    config.ports = published_ports(*attachment);
+    config.nft_on_start = attachment->nft_on_start;
+    config.nft_on_stop = attachment->nft_on_stop;
+  }
+  return config;
+}
+
+Result<std::string> LocalEngine::seccomp_filter(const ContainerRecord& record,
+                                                const std::vector<std::string>& capabilities) {
+  if (record.host_config.privileged) return std::string();
+  auto sorted = [](std::vector<std::string> names) {
+    std::ranges::sort(names);
+    return names;
+  };
+  std::vector<std::string> names = sorted(capabilities);
+  if (names == sorted(default_capabilities()))
+    return std::string(runtime::default_seccomp_filter());
+  // Composing costs milliseconds: kept by what it was made from.
+  std::string key = sys::sha256(join(names, ",") + "\n" + WHERRY_VERSION).hex();
+  TRY(sys::Fd cache, sys::make_dirs(paths_.root + "/cache/seccomp", 0700));
+  if (Result<sys::Fd> kept = sys::open_at(cache.get(), key, O_RDONLY | O_NOFOLLOW))
+    return sys::read_all(kept->get(), kMaxFilter);
+  TraceScope trace("engine.seccomp.compose");
+  TRY(std::string filter, runtime::compose_default_filter(names));
+  TRY_VOID(sys::write_file_atomic(cache.get(), key, filter, 0600, sys::Sync::kFull));
+  return filter;
+}
+
+Result<void> LocalEngine::release_run(const std::string& id, bool kill_processes) {
+  if (kill_processes) {
+    TRY_VOID(runtime::kill_cgroup(paths_.cgroup(id), kKillTimeoutMs));
+    TRY_VOID(runtime::remove_cgroup(paths_.cgroup(id)));
+    if (Result<sys::Fd> rules = sys::open_at(fds_.run_containers.get(), id + "/nft.stop", O_RDONLY))
+      // The monitor may have sent them already; then the kernel says so, and all is well.
+      if (auto batch = sys::read_all(rules->get(), 1 << 20)) [[maybe_unused]]
+        auto sent = sys::send_nft_batch(*batch);
+  }
+  TRY_VOID(networks_.release(id));
+  TRY_VOID(failpoint("engine.settle.released"));
+  return sys::remove_tree_at(fds_.run_containers.get(), id);
+}
+
+}  // namespace wherry::engine

@@ -1,0 +1,160 @@
+// The local engine's own header: one class, whose methods live in one file per subject.
+//
+//   local.cc       roots, locks, records in and out of the database
+//   containers.cc  create, run, start       launch.cc     the start path from record to monitor
+//   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
+//   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
+//   exec.cc images.cc bootstrap.cc info.cc
+//
+// Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
+// at death. Lock order: container, then images, then the database, then the network's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/local.h"
+#include "engine/run_dir.h"
+#include "engine/session.h"
+#include "engine/spec_builder.h"
+#include "network/network.h"
+#include "state/containers.h"
+#include "state/database.h"
+#include "store/store.h"
+#include "sys/fd.h"
+#include "sys/lock.h"
+
+namespace wherry::engine {
+
+struct Paths {
+  std::string root, run_root;
+  std::string tag;  // of the root: names of bridges, rules and cgroups; "" for the default root
+  std::string cgroup_parent;  // "/wherry" or "/wherry-<tag>"
+
+  std::string container_dir(const std::string& id) const { return root + "/containers/" + id; }
+  std::string run_dir(const std::string& id) const { return run_root + "/containers/" + id; }
+  std::string log_path(const std::string& id) const {
+    return container_dir(id) + "/" + id + "-json.log";
+  }
+  std::string cgroup(const std::string& id) const { return cgroup_parent + "/" + id; }
+};
+
+struct Terminal {
+  uint16_t rows = 0, columns = 0;
+};
+
+class LocalEngine final : public Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> open(const LocalOptions& options);
+
+  Result<Created> create(const CreateRequest& request) override;
+  Result<RunResult> run(const CreateRequest& request, std::optional<AttachStreams> attach,
+                        uint16_t rows, uint16_t columns) override;
+  Result<std::unique_ptr<Session>> start(const std::string& name,
+                                         std::optional<AttachStreams> attach, uint16_t rows,
+                                         uint16_t columns) override;
+  Result<std::unique_ptr<Session>> attach(const std::string& name, AttachStreams streams) override;
+  Result<void> settle(const std::string& id) override;
+  Result<void> stop(const std::string& name, std::optional<int> timeout,
+                    const std::string& signal) override;
+  Result<void> restart(const std::string& name, std::optional<int> timeout,
+                       const std::string& signal) override;
+  Result<void> kill(const std::string& name, const std::string& signal) override;
+  Result<void> remove(const std::string& name, bool force, bool volumes) override;
+  Result<int> wait(const std::string& name) override;
+  Result<ContainerRecord> inspect(const std::string& name) override;
+  Result<std::vector<ContainerRecord>> list(const ContainerFilter& filter) override;
+  Result<LogFile> log(const std::string& name, bool follow) override;
+  Result<ExecResult> exec(const std::string& name, const ExecRequest& request) override;
+  Result<store::Image> bootstrap(const BootstrapRequest& request) override;
+  Result<store::Image> import(const ImportRequest& request) override;
+  Result<std::vector<store::Image>> images() override;
+  Result<store::Image> image(const std::string& name) override;
+  Result<void> tag(const std::string& source, const std::string& target) override;
+  Result<store::Store::Removed> remove_image(const std::string& name, bool force) override;
+  Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
+  Result<Info> info() override;
+
+ private:
+  struct Fds {
+    sys::Fd root, containers;            // below the root
+    sys::Fd run, run_containers, locks;  // below the run root
+  };
+  LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database);
+
+  // --- local.cc
+  Result<store::Store*> store();
+  Result<sys::FileLock> lock_container(const std::string& id);
+  Result<std::optional<sys::FileLock>> try_lock_container(const std::string& id);
+  void drop_lock_file(const std::string& id);  // by the lock's holder
+  Result<ContainerRecord> find_record(const std::string& name);
+  // nullopt when there is no such container any more.
+  Result<std::optional<ContainerRecord>> reload(const std::string& id);
+  Result<void> save(const ContainerRecord& record, state::Durability durability);
+  static state::ContainerRow row_of(const ContainerRecord& record);
+
+  // --- containers.cc
+  struct Draft {
+    ContainerRecord record;
+    store::Image image;
+    std::vector<std::string> warnings;
+  };
+  Result<Draft> draft(const CreateRequest& request);
+  Result<void> insert(ContainerRecord& record, bool random_name, state::Durability durability);
+  void undo_run(const ContainerRecord& record);
+  void record_failed_start(ContainerRecord record, const Error& error);
+
+  // --- launch.cc: with the container's lock held and its run directory made.
+  Result<std::unique_ptr<Session>> launch(const ContainerRecord& record, const store::Image& image,
+                                          int run_dir, std::optional<AttachStreams> attach,
+                                          Terminal terminal);
+  Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
+  Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
+  Error explain_port_conflict(const Error& error,
+                              const std::vector<network::PortRequest>& requests);
+  Result<void> write_run_files(const ContainerRecord& record, const HostFacts& host, int run_dir,
+                               const std::optional<network::Attachment>& attachment);
+  Result<monitor::MonitorConfig> plan_monitor(const ContainerRecord& record, const HostFacts& host,
+                                              const store::MountPlan& mounts,
+                                              const std::optional<network::Attachment>& attachment,
+                                              Terminal terminal);
+  Result<std::string> seccomp_filter(const ContainerRecord& record,
+                                     const std::vector<std::string>& capabilities);
+  // Undoes what a failed or lost start has left: cgroup, ports, lease, run directory.
+  Result<void> release_run(const std::string& id, bool kill_processes);
+
+  // --- settle.cc: with the container's lock held.
+  Result<void> settle_locked(const std::string& id);
+  Result<void> settle_half_made(const std::string& id, const RunView& view,
+                                const std::optional<ContainerRecord>& record);
+  Result<void> record_end(ContainerRecord record, const RunView& view);
+  Result<void> end_orphan_monitor(const std::string& id);
+  // Deletes record, directories and, where asked, anonymous volumes.
+  Result<void> remove_locked(const ContainerRecord& record, bool volumes,
+                             state::Durability durability);
+  // The record with the live state of its run folded in; settles an ended run first where it can.
+  Result<std::optional<ContainerRecord>> current(ContainerRecord record);
+
+  // --- lifecycle.cc
+  Result<std::optional<monitor::Client>> connect(const std::string& id);
+  Result<void> end_process(const ContainerRecord& record, int signal, std::optional<int> timeout);
+
+  // --- recovery.cc
+  Result<void> recover();
+  void sweep_container_dirs();
+  void sweep_volumes();
+
+  LocalOptions options_;
+  Paths paths_;
+  Fds fds_;
+  state::Database database_;
+  std::optional<store::Store> store_;
+  network::Networks networks_;
+  // Clients of runs that this process settles, by container id.
+  std::map<std::string, std::weak_ptr<monitor::Client>> settling_;
+};
+
+}  // namespace wherry::engine

@@ -1,0 +1,184 @@
+// Settling: the end of a run becomes a durable fact and everything it held is given back.
+// Idempotent, under the container's lock; done by the attached client, by the monitor's `__settle`,
+// or by any later command.
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/scope.h"
+#include "base/trace.h"
+#include "engine/local_engine.h"
+#include "state/facts.h"
+#include "sys/file.h"
+
+namespace wherry::engine {
+namespace {
+
+// No exit code is known: Docker's clients read 255 as "ended outside our sight".
+constexpr int kUnknownExit = 255;
+constexpr const char* kLost = "monitor lost";
+constexpr int kOrphanTimeoutMs = 5000;
+
+ContainerState end_state(const RunView& view, const ContainerState& recorded) {
+  ContainerState state = recorded;
+  state.status = "exited";
+  state.pid = 0;
+  if (view.state.started_ns != 0) state.started_at = format_rfc3339(view.state.started_ns);
+  if (view.life == RunView::Life::kFinished) {
+    state.exit_code = view.state.exit_code;
+    state.oom_killed = view.state.oom_killed;
+    state.error = view.state.error;
+    state.finished_at =
+        format_rfc3339(view.state.finished_ns != 0 ? view.state.finished_ns : wall_clock_ns());
+  } else {
+    state.exit_code = kUnknownExit;
+    state.error = kLost;
+    state.finished_at = format_rfc3339(wall_clock_ns());
+  }
+  return state;
+}
+
+}  // namespace
+
+Result<void> LocalEngine::settle(const std::string& id) {
+  TraceScope trace("engine.settle");
+  TRY(sys::FileLock lock, lock_container(id));
+  Result<void> settled = settle_locked(id);
+  // A container that is gone needs no lock file; one that is there keeps it.
+  if (settled)
+    if (auto record = reload(id); record && !*record) drop_lock_file(id);
+  if (auto entry = settling_.extract(id); !entry.empty() && settled)
+    if (auto client = entry.mapped().lock()) [[maybe_unused]]
+      auto told = client->send(monitor::Settled{});
+  return settled;
+}
+
+Result<void> LocalEngine::settle_locked(const std::string& id) {
+  TRY_VOID(failpoint("engine.settle.begin"));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), id));
+  TRY(std::optional<ContainerRecord> record, reload(id));
+  bool never_ran = view.state.started_ns == 0;
+  if (!record || (view.marker && never_ran && view.life != RunView::Life::kNone))
+    return settle_half_made(id, view, record);
+  switch (view.life) {
+    case RunView::Life::kNone:
+      // Running in the database without a run directory: the machine was restarted.
+      if (record->state.status != "running") return {};
+      return record_end(std::move(*record), view);
+    case RunView::Life::kLive:
+      if (view.state.status == "created") return settle_half_made(id, view, record);
+      if (view.marker) {
+        TRY(sys::Fd run_dir, sys::open_at(fds_.run_containers.get(), id, O_RDONLY | O_DIRECTORY));
+        // Its starter died before it could say so; the container is there and stays.
+        if (record->state.status != "running") {
+          record->state = {.status = "running",
+                           .started_at = format_rfc3339(view.state.started_ns)};
+          TRY_VOID(save(*record, state::Durability::kDurable));
+        }
+        return clear_marker(run_dir.get());
+      }
+      return {};
+    case RunView::Life::kFinished:
+    case RunView::Life::kLost:
+      return record_end(std::move(*record), view);
+  }
+  return {};
+}
+
+// A start that was never acknowledged and whose program never ran: as if it had not been asked for.
+Result<void> LocalEngine::settle_half_made(const std::string& id, const RunView& view,
+                                           const std::optional<ContainerRecord>& record) {
+  if (view.life == RunView::Life::kLive) TRY_VOID(end_orphan_monitor(id));
+  TRY_VOID(release_run(id, true));
+  if (!record) return sys::remove_tree_at(fds_.containers.get(), id);
+  if (view.marker == StartMarker::kRun)
+    return remove_locked(*record, true, state::Durability::kRelaxed);
+  return {};
+}
+
+Result<void> LocalEngine::record_end(ContainerRecord record, const RunView& view) {
+  bool lost = view.life != RunView::Life::kFinished;
+  TRY_VOID(failpoint("engine.settle.observed"));
+  if (record.host_config.auto_remove) {
+    TRY_VOID(release_run(record.id, lost));
+    return remove_locked(record, true, state::Durability::kRelaxed);
+  }
+  record.state = end_state(view, record.state);
+  TRY_VOID(save(record, state::Durability::kDurable));
+  TRY_VOID(failpoint("engine.settle.recorded"));
+  return release_run(record.id, lost);
+}
+
+// A monitor that still waits for a start that will never come.
+Result<void> LocalEngine::end_orphan_monitor(const std::string& id) {
+  TRY(std::optional<monitor::Client> client, connect(id));
+  if (!client) return {};
+  TRY_VOID(client->send(monitor::WatchExit{}));
+  TRY_VOID(client->send(monitor::Signal{SIGKILL}));
+  Result<std::optional<monitor::Exited>> exited = wait_for_exit(*client, kOrphanTimeoutMs);
+  if (exited && !*exited)
+    return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' does not answer");
+  return {};
+}
+
+Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volumes,
+                                        state::Durability durability) {
+  TRY_VOID(failpoint("engine.remove.begin"));
+  {
+    TRY(auto transaction, database_.begin(durability));
+    TRY_VOID(state::delete_container(database_, record.id));
+    for (const MountPoint& mount : record.mounts)
+      if (volumes && mount.anonymous) TRY_VOID(state::delete_fact(database_, "volume", mount.name));
+    TRY_VOID(transaction.commit());
+  }
+  TRY_VOID(failpoint("engine.remove.recorded"));
+  // From here on what is left has no owner, and recovery would finish the work.
+  TRY_VOID(release_run(record.id, false));
+  TRY_VOID_CTX(sys::remove_tree_at(fds_.containers.get(), record.id),
+               "cannot remove the files of container '" + record.name + "'");
+  for (const MountPoint& mount : record.mounts)
+    if (volumes && mount.anonymous) {
+      TRY(sys::Fd all, sys::make_dir_at(fds_.root.get(), "volumes", 0700));
+      TRY_VOID(sys::remove_tree_at(all.get(), mount.name));
+    }
+  return failpoint("engine.remove.done");
+}
+
+Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord record) {
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  bool needs_settling = view.life == RunView::Life::kFinished ||
+                        view.life == RunView::Life::kLost || view.marker ||
+                        (view.life == RunView::Life::kNone && record.state.status == "running");
+  if (needs_settling) {
+    TRY(std::optional<sys::FileLock> lock, try_lock_container(record.id));
+    if (lock) {
+      std::string id = record.id;
+      TRY_VOID(settle_locked(id));
+      TRY(std::optional<ContainerRecord> again, reload(id));
+      if (!again) {
+        drop_lock_file(id);
+        return std::optional<ContainerRecord>();
+      }
+      record = std::move(*again);
+      TRY(view, observe_run(fds_.run_containers.get(), id));
+    }
+  }
+  if (view.running()) {
+    record.state.status = "running";
+    record.state.pid = view.state.pid;
+    record.state.exit_code = 0;
+    record.state.error.clear();
+    record.state.oom_killed = false;
+    record.state.started_at = format_rfc3339(view.state.started_ns);
+    TRY(record.network_settings, read_network_settings(fds_.run_containers.get(), record.id));
+  } else if (view.life == RunView::Life::kFinished) {
+    // Another process is settling it at this moment.
+    record.state = end_state(view, record.state);
+  } else if (record.state.status == "running") {
+    // Another process is starting it at this moment.
+    record.state = {};
+  }
+  return std::optional(std::move(record));
+}
+
+}  // namespace wherry::engine
