@@ -1,0 +1,46 @@
+// What wherry-unpack does: one foreign tar from a descriptor into one directory, and a report.
+//
+// docs/design/unpack.md says how it is confined and why. Descriptors it is started with:
+//   0  the tar, plain or compressed        3  the directory, empty
+//   4  the report, a pipe                  5  a lock that lives as long as the process
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+
+namespace wherry::archive {
+
+inline constexpr int kUnpackTarFd = 0;
+inline constexpr int kUnpackDirectoryFd = 3;
+inline constexpr int kUnpackReportFd = 4;
+inline constexpr int kUnpackLockFd = 5;
+
+// Limits of one archive; beyond any of them it is refused (kResourceExhausted).
+inline constexpr uint64_t kMaxEntries = 1'000'000;
+inline constexpr size_t kMaxPath = 4095;
+inline constexpr int64_t kMaxFileSize = int64_t{1} << 40;
+inline constexpr size_t kMaxXattrs = 128;
+inline constexpr size_t kMaxXattrSize = 64u << 10;
+inline constexpr size_t kMaxOpaque = 4096;
+inline constexpr size_t kMaxReport = 32u << 20;
+
+struct Unpacked {
+  Digest diff_id;
+  uint64_t tar_size = 0;    // bytes of the uncompressed tar
+  uint64_t files_size = 0;  // bytes of the files in the tree
+  uint64_t entries = 0;
+  uint64_t dropped_xattrs = 0;  // of kinds that an image may not bring, or that could not be stored
+  std::vector<std::string> opaque;  // directories that hide those of lower layers
+};
+
+// Unpacks from kUnpackTarFd into the directory `root`. The process has given up its rights before.
+Result<Unpacked> unpack(int tar, int root);
+
+// The report as bytes for the pipe, and back.
+std::string report_of(const Result<Unpacked>& result);
+Result<Unpacked> parse_report(const std::string& text);
+
+}  // namespace wherry::archive
