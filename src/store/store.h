@@ -4,10 +4,10 @@
 //   <root>/incoming/<random>/       half-made things; swept when no lease holds them
 //   images, tags, layers            rows in state.db: config bytes, manifest bytes, layer sizes
 //
-// Acknowledged means durable: a layer is written to incoming/, one syncfs, renamed to its place, then the
-// references are committed in one transaction. Anything less leaves only incoming/ entries, whose lock file
-// the kernel has freed: sweep() removes them.
-// Thread rule: any number of processes; one object per thread.
+// Acknowledged means durable: a layer is written to incoming/, one syncfs, renamed to its place,
+// then the references are committed in one transaction. Anything less leaves only incoming/
+// entries, whose lock file the kernel has freed: sweep() removes them. Thread rule: any number of
+// processes; one object per thread.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ struct Image {
   Digest manifest;
   std::string config_json;    // exact bytes
   std::string manifest_json;  // exact bytes
-  std::vector<std::string> tags;  // repository:tag as the store keys them ("docker.io/library/debian:bookworm")
+  std::vector<std::string>
+      tags;  // repository:tag as the store keys them ("docker.io/library/debian:bookworm")
   int64_t created_ns = 0;
   uint64_t size = 0;      // bytes of all layers
   uint64_t own_size = 0;  // of the layers no other image has
@@ -43,8 +44,8 @@ struct MountPlan {
 struct ImportOptions {
   std::optional<oci::ImageRef> reference;
   std::vector<std::string> changes;  // apply_change, in order
-  std::string message;               // history comment; Docker's default "Imported from -" is the caller's
-  oci::ImageRunConfig config;        // starting point
+  std::string message;  // history comment; Docker's default "Imported from -" is the caller's
+  oci::ImageRunConfig config;  // starting point
   std::string created_by;
 };
 
@@ -55,8 +56,8 @@ class Store {
   Store(Store&&) noexcept;
   ~Store();
 
-  // One tar (plain, gzip, bzip2, xz, zstd) from `tar_fd` becomes a one-layer image: streamed through
-  // wherry-unpack, durable on return. Failpoints: store.import.begin, store.layer.unpacked,
+  // One tar (plain, gzip, bzip2, xz, zstd) from `tar_fd` becomes a one-layer image: streamed
+  // through wherry-unpack, durable on return. Failpoints: store.import.begin, store.layer.unpacked,
   // store.layer.synced, store.layer.renamed, store.image.before, store.image.after.
   Result<Image> import_tar(int tar_fd, const ImportOptions& options);
 
@@ -70,8 +71,8 @@ class Store {
     std::vector<std::string> untagged;  // familiar references
     std::vector<std::string> deleted;   // "sha256:..." of images and layers
   };
-  // Docker's rmi: a reference removes that tag, and the image with its layers when it was the last; an id
-  // removes the image when it has at most one repository, else kConflict unless `force`.
+  // Docker's rmi: a reference removes that tag, and the image with its layers when it was the last;
+  // an id removes the image when it has at most one repository, else kConflict unless `force`.
   // `in_use`: image ids that containers use: kConflict names the container (given as value).
   Result<Removed> remove(std::string_view name_or_id, bool force,
                          const std::vector<std::pair<std::string, std::string>>& in_use);

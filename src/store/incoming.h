@@ -1,0 +1,69 @@
+// Incoming: one half-made thing under <root>/incoming, and who may sweep it away.
+//
+//   incoming/<random>.lock   held exclusively as long as its maker lives; lists the layers it is
+//   about to
+//                            put into or take out of layers/, one diff id's hex a line
+//   incoming/<random>/       the thing
+// An entry whose lock is free belongs to nobody: sweep_incoming removes it, and of the layers it
+// lists those that no record knows. So a death at any point leaves only what a sweep finds, and a
+// sweep costs as much as there is in incoming/, not as the store is large.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "state/database.h"
+#include "sys/fd.h"
+#include "sys/lock.h"
+
+namespace wherry::store {
+
+// The store's directories, opened.
+struct Places {
+  std::string root;  // absolute
+  sys::Fd layers;
+  sys::Fd incoming;
+};
+
+class Incoming {
+ public:
+  // Makes the entry with its directory (0700), locked.
+  static Result<Incoming> create(const Places& places, state::Database& database);
+  Incoming(Incoming&& other) noexcept;
+  Incoming& operator=(Incoming&&) = delete;
+  // Removes the entry, and listed layers that no record knows. Failures are left to the next sweep.
+  ~Incoming();
+
+  const std::string& name() const { return name_; }
+  int directory() const { return directory_.get(); }
+  int lock_fd() const { return lock_.fd(); }
+
+  // Lists layers in the lock file, before they are moved. Synced by the caller or with `sync`.
+  Result<void> list_layers(const std::vector<Digest>& diff_ids, bool sync);
+  // Renames the directory to layers/<hex>; it belongs to the layers from now on. Within a
+  // transaction.
+  Result<void> move_to_layers(const Digest& diff_id);
+  // Takes layers/<hex> into this entry, to be removed with it. A missing one is fine.
+  Result<void> take_layer(const Digest& diff_id);
+
+ private:
+  Incoming(const Places& places, state::Database& database, std::string name, sys::FileLock lock,
+           sys::Fd directory)
+      : places_(&places),
+        database_(&database),
+        name_(std::move(name)),
+        lock_(std::move(lock)),
+        directory_(std::move(directory)) {}
+
+  const Places* places_;  // null: moved from
+  state::Database* database_;
+  std::string name_;
+  sys::FileLock lock_;
+  sys::Fd directory_;
+};
+
+// Removes every entry that no living process holds.
+Result<void> sweep_incoming(const Places& places, state::Database& database);
+
+}  // namespace wherry::store

@@ -1,0 +1,131 @@
+// Store::remove: Docker's rmi. First the records in one transaction, then the files: a death
+// between the two leaves layers that a sweep finds through the list in incoming/.
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "base/text.h"
+#include "store/store_state.h"
+
+namespace wherry::store {
+namespace {
+
+using Users = std::vector<std::pair<std::string, std::string>>;
+
+std::string short_id(std::string_view id) {
+  if (id.starts_with("sha256:")) id.remove_prefix(7);
+  return std::string(id.substr(0, 12));
+}
+
+std::string repository_of(const std::string& tag) {
+  return tag.substr(0, tag.rfind(':'));
+}
+
+std::string familiar(const std::string& tag) {
+  Result<oci::ImageRef> reference = oci::ImageRef::parse(tag);
+  return reference ? reference->familiar() : tag;
+}
+
+// The container that uses the image; empty when none does.
+std::string user_of(const Users& in_use, const std::string& image_id) {
+  auto found = std::ranges::find(in_use, image_id, &Users::value_type::first);
+  return found == in_use.end() ? std::string() : found->second;
+}
+
+struct Plan {
+  std::vector<std::string> untag;  // store keys
+  bool delete_image = false;
+};
+
+// Which of the image's tags a reference names: one, or with a digest all of its repository.
+std::vector<std::string> named_tags(std::string_view name, const std::vector<std::string>& tags) {
+  std::vector<std::string> named;
+  Result<oci::ImageRef> reference = oci::ImageRef::parse(name);
+  if (!reference) return named;
+  for (const std::string& tag : tags)
+    if (reference->digest() ? repository_of(tag) == reference->repository()
+                            : tag == tag_key(*reference))
+      named.push_back(tag);
+  return named;
+}
+
+Result<Plan> plan_by_reference(std::string_view name, const std::string& image_id,
+                               const std::vector<std::string>& tags, bool force,
+                               const std::string& container) {
+  Plan plan;
+  plan.untag = named_tags(name, tags);
+  bool last = plan.untag.size() == tags.size();
+  if (last && !container.empty() && !force)
+    return Error(ErrorKind::kConflict, "conflict: unable to remove repository reference \"" +
+                                           std::string(name) + "\" (must force) - container " +
+                                           short_id(container) + " is using its referenced image " +
+                                           short_id(image_id));
+  // Forced, a used image loses its name but stays: the container's files are its layers.
+  plan.delete_image = last && container.empty();
+  return plan;
+}
+
+Result<Plan> plan_by_id(const std::string& image_id, const std::vector<std::string>& tags,
+                        bool force, const std::string& container) {
+  std::string unable = "conflict: unable to delete " + short_id(image_id);
+  bool many = std::ranges::any_of(tags, [&](const std::string& tag) {
+    return repository_of(tag) != repository_of(tags.front());
+  });
+  if (many && !force)
+    return Error(ErrorKind::kConflict,
+                 unable + " (must be forced) - image is referenced in multiple repositories");
+  if (!container.empty())
+    return Error(
+        ErrorKind::kConflict,
+        unable + " (cannot be forced) - image is being used by container " + short_id(container));
+  return Plan{tags, true};
+}
+
+// Deletes the image's rows; returns the layers that nobody has any more, topmost first.
+Result<std::vector<Digest>> forget_image(state::Database& database, const std::string& image_id) {
+  TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
+  TRY_VOID(state::delete_image(database, image_id));
+  std::vector<Digest> unused;
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+    TRY(int64_t users, state::layer_users(database, layer->diff_id));
+    if (users > 0) continue;
+    TRY_CTX(Digest diff_id, Digest::parse(layer->diff_id), "damaged state");
+    if (std::ranges::find(unused, diff_id) != unused.end()) continue;
+    TRY_VOID(state::delete_layer(database, layer->diff_id));
+    unused.push_back(std::move(diff_id));
+  }
+  return unused;
+}
+
+}  // namespace
+
+Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, const Users& in_use) {
+  state::Database& database = state_->database;
+  // Made before the transaction, so that its destructor, which may need one of its own, runs after
+  // it.
+  TRY(Incoming trash, Incoming::create(state_->places, database));
+  TRY(auto transaction, database.begin());
+  TRY(FoundImage found, find_image(database, name_or_id));
+  const std::string& id = found.row.id;
+  TRY(std::vector<std::string> tags, state::tags_of(database, id));
+  std::string container = user_of(in_use, id);
+  TRY(Plan plan, found.by_id ? plan_by_id(id, tags, force, container)
+                             : plan_by_reference(name_or_id, id, tags, force, container));
+  Removed removed;
+  for (const std::string& tag : plan.untag) {
+    TRY_VOID(state::delete_tag(database, tag));
+    removed.untagged.push_back(familiar(tag));
+  }
+  if (plan.delete_image) {
+    TRY(std::vector<Digest> unused, forget_image(database, id));
+    TRY_VOID(trash.list_layers(unused, /*sync=*/true));
+    removed.deleted.push_back(id);
+    for (const Digest& diff_id : unused) removed.deleted.push_back(diff_id.str());
+  }
+  TRY_VOID(failpoint("store.remove.before"));
+  TRY_VOID(transaction.commit());
+  TRY_VOID(failpoint("store.remove.recorded"));
+  // `trash` takes the listed layers that have no record now and removes them.
+  return removed;
+}
+
+}  // namespace wherry::store

@@ -1,0 +1,174 @@
+#include "store/store.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/failpoint.h"
+#include "base/text.h"
+#include "base/trace.h"
+#include "state/images.h"
+#include "store/store_state.h"
+#include "sys/file.h"
+
+namespace wherry::store {
+namespace {
+
+constexpr const char* kLayers = "layers";
+constexpr const char* kIncoming = "incoming";
+constexpr const char* kTree = "fs";
+constexpr std::string_view kDigestPrefix = "sha256:";
+
+Result<sys::Fd> open_place(const std::string& root, const char* name) {
+  Result<sys::Fd> opened = sys::open_file(root + "/" + name, O_RDONLY | O_DIRECTORY);
+  if (opened || opened.error().errnum() != ENOENT) return opened;
+  TRY(sys::Fd parent, sys::make_dirs(root, 0700));
+  TRY(sys::Fd made, sys::make_dir_at(parent.get(), name, 0700));
+  TRY_VOID(sys::sync_dir(parent.get()));
+  return made;
+}
+
+Error no_such_image(std::string_view name) {
+  return Error(ErrorKind::kNotFound, "no such image: " + std::string(name));
+}
+
+Result<Image> image_of(state::Database& database, state::ImageRow row) {
+  TRY_CTX(Digest id, Digest::parse(row.id), "damaged state");
+  TRY_CTX(Digest manifest, Digest::parse(row.manifest_digest), "damaged state");
+  Image image{std::move(id),
+              std::move(manifest),
+              std::move(row.config),
+              std::move(row.manifest),
+              {},
+              row.created_ns,
+              0,
+              0};
+  TRY(image.tags, state::tags_of(database, row.id));
+  TRY(std::vector<state::LayerRow> layers, state::layers_of(database, row.id));
+  for (const state::LayerRow& layer : layers) {
+    TRY(int64_t users, state::layer_users(database, layer.diff_id));
+    image.size += static_cast<uint64_t>(layer.size);
+    if (users == 1) image.own_size += static_cast<uint64_t>(layer.size);
+  }
+  return image;
+}
+
+// By what looks like an id: 64 hex digits, or a unique beginning of them.
+Result<std::optional<state::ImageRow>> find_by_id(state::Database& database,
+                                                  std::string_view text) {
+  std::string_view hex = text;
+  if (hex.starts_with(kDigestPrefix)) hex.remove_prefix(kDigestPrefix.size());
+  if (!is_hex(hex) || hex.size() > 64) return std::optional<state::ImageRow>();
+  TRY(auto rows, state::images_by_prefix(database, std::string(kDigestPrefix) + std::string(hex)));
+  if (rows.empty()) return std::optional<state::ImageRow>();
+  if (rows.size() > 1)
+    return Error(ErrorKind::kInvalidArgument,
+                 "multiple IDs found with provided prefix: " + std::string(text));
+  return std::optional<state::ImageRow>(std::move(rows.front()));
+}
+
+Result<std::optional<state::ImageRow>> find_by_digest(state::Database& database,
+                                                      const oci::ImageRef& reference) {
+  TRY(std::vector<state::ImageRow> rows, state::list_images(database));
+  for (state::ImageRow& row : rows) {
+    if (row.manifest_digest != reference.digest()->str()) continue;
+    TRY(std::vector<std::string> tags, state::tags_of(database, row.id));
+    std::string prefix = reference.repository() + ":";
+    if (std::ranges::any_of(tags, [&](const std::string& tag) { return tag.starts_with(prefix); }))
+      return std::optional<state::ImageRow>(std::move(row));
+  }
+  return std::optional<state::ImageRow>();
+}
+
+Result<std::optional<state::ImageRow>> find_by_reference(state::Database& database,
+                                                         std::string_view text) {
+  Result<oci::ImageRef> reference = oci::ImageRef::parse(text);
+  if (!reference) return std::optional<state::ImageRow>();
+  if (reference->digest()) return find_by_digest(database, *reference);
+  TRY(auto id, state::get_tag(database, tag_key(*reference)));
+  if (!id) return std::optional<state::ImageRow>();
+  return state::get_image(database, *id);
+}
+
+}  // namespace
+
+std::string tag_key(const oci::ImageRef& reference) {
+  return reference.repository() + ":" + reference.tag().value_or("latest");
+}
+
+Result<FoundImage> find_image(state::Database& database, std::string_view name_or_id) {
+  bool looks_like_digest = name_or_id.starts_with(kDigestPrefix);
+  if (!looks_like_digest) {
+    TRY(auto by_reference, find_by_reference(database, name_or_id));
+    if (by_reference) return FoundImage{std::move(*by_reference), /*by_id=*/false};
+  }
+  TRY(auto by_id, find_by_id(database, name_or_id));
+  if (by_id) return FoundImage{std::move(*by_id), /*by_id=*/true};
+  return no_such_image(name_or_id);
+}
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Store::Store(Store&&) noexcept = default;
+Store::~Store() = default;
+
+Result<Store> Store::open(state::Database& database, const std::string& root) {
+  TRY_CTX(sys::Fd layers, open_place(root, kLayers), "cannot open the store");
+  TRY_CTX(sys::Fd incoming, open_place(root, kIncoming), "cannot open the store");
+  return Store(std::unique_ptr<State>(
+      new State{database, Places{root, std::move(layers), std::move(incoming)}}));
+}
+
+Result<Image> Store::find(std::string_view name_or_id) {
+  TRY(FoundImage found, find_image(state_->database, name_or_id));
+  return image_of(state_->database, std::move(found.row));
+}
+
+Result<std::vector<Image>> Store::list() {
+  TRY(std::vector<state::ImageRow> rows, state::list_images(state_->database));
+  std::vector<Image> images;
+  for (state::ImageRow& row : rows) {
+    TRY(Image image, image_of(state_->database, std::move(row)));
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+Result<void> Store::tag(const Digest& image, const oci::ImageRef& reference) {
+  if (reference.digest())
+    return Error(ErrorKind::kInvalidArgument,
+                 "cannot tag '" + reference.familiar() +
+                     "': a reference with a digest names an image already");
+  TRY(auto transaction, state_->database.begin());
+  TRY(auto row, state::get_image(state_->database, image.str()));
+  if (!row) return no_such_image(image.str());
+  TRY_VOID(state::put_tag(state_->database, tag_key(reference), image.str()));
+  return transaction.commit();
+}
+
+Result<MountPlan> Store::mount_plan(const Image& image) {
+  TRY(std::vector<state::LayerRow> layers, state::layers_of(state_->database, image.id.str()));
+  MountPlan plan;
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+    TRY_CTX(Digest diff_id, Digest::parse(layer->diff_id), "damaged state");
+    std::string tree = diff_id.hex() + "/" + kTree;
+    if (!sys::exists_at(state_->places.layers.get(), tree))
+      return Error(ErrorKind::kCorrupt, "image '" + std::string(image.id.short_hex()) +
+                                            "' is damaged: layer '" + diff_id.str() +
+                                            "' is missing")
+          .set_hint("import or bootstrap it again");
+    plan.lower.push_back(state_->places.root + "/" + kLayers + "/" + tree);
+  }
+  return plan;
+}
+
+Result<uint64_t> Store::layer_size(const Digest& diff_id) {
+  TRY(auto row, state::get_layer(state_->database, diff_id.str()));
+  if (!row) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+  return static_cast<uint64_t>(row->size);
+}
+
+Result<void> Store::sweep() {
+  TraceScope trace("store.sweep");
+  return sweep_incoming(state_->places, state_->database);
+}
+
+}  // namespace wherry::store
