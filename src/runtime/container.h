@@ -1,17 +1,18 @@
-// The create path: from an OCI runtime configuration to a process that waits just before its execve,
-// and from there to a running container. A library: it never logs, never exits, never touches records.
+// The create path: from an OCI runtime configuration to a process that waits just before its
+// execve, and from there to a running container. A library: it never logs, never exits, never
+// touches records.
 //
 // Thread rule: single-threaded callers only (a process that clones containers has one thread).
-// Ownership: Container owns the init's pidfd; destroying the object kills nothing. The init dies with its
-// creating thread (parent-death signal), so the caller is its monitor.
-// Errors: name the step and the object ("cannot mount '/data': ..."). A program that cannot be executed
-// keeps runc's words, which engines map to exit codes:
+// Ownership: Container owns the init's pidfd; destroying the object kills nothing. The init dies
+// with its creating thread (parent-death signal), so the caller is its monitor. Errors: name the
+// step and the object ("cannot mount '/data': ..."). A program that cannot be executed keeps runc's
+// words, which engines map to exit codes:
 //   exec: "foo": executable file not found in $PATH        kNotFound          (127)
 //   exec: "/x": stat /x: no such file or directory         kNotFound          (127)
 //   exec: "/x": permission denied                           kPermissionDenied  (126)
 //   exec: "/x": is a directory                              kPermissionDenied  (126)
-// On any error everything made so far is undone: process, cgroups, mounts (they live in fds and in the
-// container's own mount namespace).
+// On any error everything made so far is undone: process, cgroups, mounts (they live in fds and in
+// the container's own mount namespace).
 #pragma once
 
 #include <sys/types.h>
@@ -30,8 +31,8 @@
 
 namespace wherry::runtime {
 
-// Where the root file system comes from. It is mounted from detached mount fds inside the container's own
-// mount namespace: the host's mount table never shows it.
+// Where the root file system comes from. It is mounted from detached mount fds inside the
+// container's own mount namespace: the host's mount table never shows it.
 struct RootSource {
   // Overlay: layer directories, topmost first; upper and work on one file system.
   std::vector<std::string> lower;
@@ -54,17 +55,20 @@ struct CreateOptions {
   Stdio stdio;
   // A compiled seccomp filter (array of sock_filter as bytes). Empty: none.
   std::string seccomp_filter;
-  // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared one.
+  // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared
+  // one.
   std::optional<sys::LinkPlan> link;
-  // A user as Docker takes it: "name", "uid", "name:group", "uid:gid". Looked up in the container's own
-  // /etc/passwd and /etc/group (bounded parser, opened inside the root); numbers need no entry. When set it
-  // replaces process.user, gives the supplementary groups, and HOME when the environment has none.
-  // Unknown: kInvalidArgument "unable to find user x: no matching entries in passwd file".
+  // A user as Docker takes it: "name", "uid", "name:group", "uid:gid". Looked up in the container's
+  // own /etc/passwd and /etc/group (bounded parser, opened inside the root); numbers need no entry.
+  // When set it replaces process.user, gives the supplementary groups, and HOME when the
+  // environment has none. Unknown: kInvalidArgument "unable to find user x: no matching entries in
+  // passwd file".
   std::optional<std::string> user;
   // Make process.cwd when it is missing (owned by root), as Docker does.
   bool create_cwd = false;
-  // Mounts with the option "x-wherry.copyup" (binds of new volumes): an empty source directory is first
-  // filled from the image's directory at the destination, with owners, modes, times and xattrs.
+  // Mounts with the option "x-wherry.copyup" (binds of new volumes): an empty source directory is
+  // first filled from the image's directory at the destination, with owners, modes, times and
+  // xattrs.
 };
 
 class Container {
@@ -84,8 +88,8 @@ class Container {
   // Non-fatal notes: "cannot raise RLIMIT_NOFILE to ...; using 20000".
   const std::vector<std::string>& warnings() const;
 
-  // Lets the init execve. Returns when it has, or with why it could not; then the init is reaped and the
-  // container is destroyed.
+  // Lets the init execve. Returns when it has, or with why it could not; then the init is reaped
+  // and the container is destroyed.
   Result<void> start();
 
   // Reaps the init after its pidfd became readable. Exit code, or 128 + signal.
@@ -105,8 +109,8 @@ class Container {
   std::unique_ptr<State> state_;
 };
 
-// One more process in a running container (docker exec): joins all its namespaces and cgroups, with the
-// confinement of `process` (capabilities, no_new_privileges) and `seccomp_filter`.
+// One more process in a running container (docker exec): joins all its namespaces and cgroups, with
+// the confinement of `process` (capabilities, no_new_privileges) and `seccomp_filter`.
 struct ExecOptions {
   pid_t init_pid = 0;
   uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
@@ -127,6 +131,8 @@ class ExecProcess {
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
   sys::Fd take_console() { return std::move(console_); }
+  // As Container::warnings.
+  const std::vector<std::string>& warnings() const { return warnings_; }
   Result<Container::Exit> reap();
 
  private:
@@ -134,22 +140,24 @@ class ExecProcess {
   pid_t pid_ = 0;
   sys::Fd pidfd_;
   sys::Fd console_;
+  std::vector<std::string> warnings_;
 };
 
 // Cgroups of a container by path, for when its monitor is gone.
 struct CgroupUsage {
   uint64_t processes = 0;
 };
-// SIGKILLs everything in the cgroup (cgroup.kill on v2, freezer and signals on v1) and waits until it is
-// empty, at most `timeout_ms`.
+// SIGKILLs everything in the cgroup (cgroup.kill on v2, freezer and signals on v1) and waits until
+// it is empty, at most `timeout_ms`.
 Result<void> kill_cgroup(const std::string& cgroups_path, int timeout_ms);
 // Removes the empty cgroup in every hierarchy; a missing one is fine.
 Result<void> remove_cgroup(const std::string& cgroups_path);
 // SIGSTOP-free pause and resume through the freezer.
 Result<void> freeze_cgroup(const std::string& cgroups_path, bool frozen);
 
-// Moves the calling process into the engine's own cgroup on every hierarchy (v1 by writing 0 to `tasks`),
-// made when missing: `cgroups_path` like "/wherry/engine". A container never depends on its caller.
+// Moves the calling process into the engine's own cgroup on every hierarchy (v1 by writing 0 to
+// `tasks`), made when missing: `cgroups_path` like "/wherry/engine". A container never depends on
+// its caller.
 Result<void> enter_cgroup(const std::string& cgroups_path);
 
 }  // namespace wherry::runtime

@@ -35,9 +35,12 @@ Packet make_packet(MessageType type, std::string_view text, std::string_view hin
 }
 
 Result<void> write_packet(int fd, const Packet& packet) {
+  bool from_parent = packet.type == MessageType::kLinkReady || packet.type == MessageType::kStart;
   ssize_t written = 0;
   do {
-    written = write(fd, &packet, packet.size());
+    // The parent must survive a child that is gone; the child must get by with plain write.
+    written = from_parent ? ::send(fd, &packet, packet.size(), MSG_NOSIGNAL)
+                          : write(fd, &packet, packet.size());
   } while (written < 0 && errno == EINTR);
   if (written < 0) return Error::from_errno(errno, "cannot talk to the container's other stage");
   return {};

@@ -1,0 +1,208 @@
+#include "runtime/container.h"
+
+#include <sched.h>
+#include <signal.h>
+
+#include "base/failpoint.h"
+#include "base/scope.h"
+#include "base/trace.h"
+#include "runtime/cgroup.h"
+#include "runtime/child_guard.h"
+#include "runtime/create_plan.h"
+#include "runtime/init.h"
+#include "sys/clone.h"
+#include "sys/process.h"
+#include "sys/rtnetlink.h"
+
+namespace wherry::runtime {
+namespace {
+
+// How long what is left in a cgroup may take to die of SIGKILL.
+constexpr int kKillTimeoutMs = 10000;
+
+Result<void> destroy_cgroup(std::optional<Cgroup>& cgroup) {
+  if (!cgroup) return {};
+  TRY_VOID(failpoint("runtime.destroy.kill"));
+  TRY_VOID(cgroup->kill_all(kKillTimeoutMs));
+  TRY_VOID(failpoint("runtime.destroy.remove"));
+  TRY_VOID(cgroup->remove());
+  cgroup.reset();
+  return {};
+}
+
+// The error with what its undoing could not do beside it.
+Error with_undo(Error cause, const Result<void>& undo) {
+  if (undo) return cause;
+  Error both(cause.kind(), cause.message() + " (and afterwards: " + undo.error().message() + ")");
+  both.set_hint(cause.hint());
+  return std::move(both).set_errnum(cause.errnum());
+}
+
+}  // namespace
+
+struct Container::State {
+  std::optional<Cgroup> cgroup;
+  pid_t pid = 0;
+  uint64_t start_time = 0;
+  sys::Fd pidfd;
+  Channel channel;
+  sys::Fd console;
+  std::vector<std::string> warnings;
+  bool reaped = false;
+
+  // The steps of create(), in their order.
+  Result<void> make_cgroup(const oci::RuntimeSpec& spec);
+  Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
+  Result<void> clone_init(InitPlan& init);
+  Result<void> link_network(const CreateOptions& options);
+  Result<void> hear_init();
+
+  Result<void> undo();
+};
+
+Result<void> Container::State::make_cgroup(const oci::RuntimeSpec& spec) {
+  TraceScope trace("runtime.cgroup");
+  if (spec.cgroups_path.empty()) return {};
+  TRY_CTX(cgroup, Cgroup::create(spec.cgroups_path, spec.resources, warnings),
+          "cannot make the cgroup");
+  return failpoint("runtime.create.cgroup");
+}
+
+Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
+                                                  const CreatePlan& plan) {
+  TraceScope trace("runtime.root");
+  InitPlan init;
+  init.options = &options;
+  init.plan = &plan;
+  init.cgroup = cgroup ? &*cgroup : nullptr;
+  TRY(init.root, PreparedRoot::prepare(options.root));
+  bool host_view = !plan.namespaces.has(CLONE_NEWCGROUP);
+  TRY(init.sources, open_sources(plan.mounts, init.cgroup, host_view));
+  for (const JoinedNamespace& joined : plan.namespaces.joined) {
+    TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
+    init.joined.emplace_back(joined.type, std::move(fd));
+  }
+  TRY_VOID(failpoint("runtime.create.root"));
+  return init;
+}
+
+Result<void> Container::State::clone_init(InitPlan& init) {
+  TraceScope trace("runtime.clone");
+  TRY_VOID(ensure_standard_fds());
+  TRY(ChannelPair channels, make_channel_pair());
+  std::optional<PidNamespaceForChildren> pid_namespace;
+  for (const auto& [type, fd] : init.joined) {
+    if (type != CLONE_NEWPID) continue;
+    TRY(pid_namespace, PidNamespaceForChildren::enter(fd.get()));
+  }
+  sys::CloneOptions clone;
+  // The cgroup namespace comes later: its root is where its maker is by then.
+  clone.namespaces = init.plan->namespaces.fresh & ~uint64_t{CLONE_NEWCGROUP};
+  if (cgroup) clone.cgroup_fd = cgroup->v2_fd();
+  TRY(sys::Cloned cloned, sys::clone_process(clone));
+  if (cloned.pid == 0) run_init(init, channels);
+  pid = cloned.pid;
+  pidfd = std::move(cloned.pidfd);
+  channel = std::move(channels.parent);
+  TRY_VOID(failpoint("runtime.create.cloned"));
+  std::optional<uint64_t> began = sys::process_start_time(pid);
+  if (!began) return Error(ErrorKind::kInternal, "cannot read the start time of the container");
+  start_time = *began;
+  return {};
+}
+
+Result<void> Container::State::link_network(const CreateOptions& options) {
+  if (!options.link) return {};
+  TraceScope trace("runtime.link");
+  TRY(sys::Fd netns, sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY));
+  TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
+  TRY_VOID(failpoint("runtime.create.linked"));
+  return channel.send(MessageType::kLinkReady);
+}
+
+Result<void> Container::State::hear_init() {
+  TraceScope trace("runtime.wait_ready");
+  TRY(StageReport report, hear_until_ready(channel));
+  console = std::move(report.console);
+  for (std::string& warning : report.warnings) warnings.push_back(std::move(warning));
+  return failpoint("runtime.create.ready");
+}
+
+// Kills and forgets in the reverse order of the steps. Mounts and links have no step of their own:
+// they go with the namespaces of the init.
+Result<void> Container::State::undo() {
+  channel.close();
+  if (pidfd && !reaped) {
+    kill_and_reap(pidfd.get());
+    reaped = true;
+  }
+  return destroy_cgroup(cgroup);
+}
+
+Result<Container> Container::create(const CreateOptions& options) {
+  TraceScope trace("runtime.create");
+  TRY(CreatePlan plan, plan_create(options));
+  TRY_VOID(failpoint("runtime.create.planned"));
+  auto state = std::make_unique<State>();
+  auto build = [&]() -> Result<void> {
+    TRY_VOID(state->make_cgroup(*options.spec));
+    TRY(InitPlan init, state->open_host_side(options, plan));
+    TRY_VOID(state->clone_init(init));
+    Result<void> linked = state->link_network(options);
+    // An init that is gone has said why: its word is the cause, the missing namespace a
+    // consequence.
+    if (!linked && !state->channel.peer_gone()) return linked;
+    return state->hear_init();
+  };
+  Result<void> built = build();
+  if (!built) return with_undo(std::move(built.error()), state->undo());
+  return Container(std::move(state));
+}
+
+Result<void> Container::start() {
+  TraceScope trace("runtime.start");
+  auto run = [&]() -> Result<void> {
+    TRY_VOID(failpoint("runtime.start"));
+    return start_stage(state_->channel);
+  };
+  Result<void> started = run();
+  if (!started) return with_undo(std::move(started.error()), state_->undo());
+  state_->channel.close();
+  return {};
+}
+
+Result<Container::Exit> Container::reap() {
+  TRY(Exit exit, reap_process(state_->pidfd.get()));
+  state_->reaped = true;
+  if (state_->cgroup) {
+    TRY(exit.oom_killed, state_->cgroup->oom_killed());
+  }
+  return exit;
+}
+
+Result<void> Container::destroy() {
+  return state_->undo();
+}
+
+Container::Container(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Container::Container(Container&&) noexcept = default;
+Container& Container::operator=(Container&&) noexcept = default;
+Container::~Container() = default;
+
+pid_t Container::pid() const {
+  return state_->pid;
+}
+uint64_t Container::start_time() const {
+  return state_->start_time;
+}
+int Container::pidfd() const {
+  return state_->pidfd.get();
+}
+sys::Fd Container::take_console() {
+  return std::move(state_->console);
+}
+const std::vector<std::string>& Container::warnings() const {
+  return state_->warnings;
+}
+
+}  // namespace wherry::runtime

@@ -1,0 +1,110 @@
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/failpoint.h"
+#include "base/scope.h"
+#include "base/trace.h"
+#include "runtime/cgroup.h"
+#include "runtime/child_guard.h"
+#include "runtime/container.h"
+#include "runtime/create_plan.h"
+#include "runtime/process_stage.h"
+#include "sys/clone.h"
+#include "sys/process.h"
+
+namespace wherry::runtime {
+namespace {
+
+constexpr int kNamespaces =
+    CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP;
+
+struct Joiner {
+  const ProcessPlan* plan = nullptr;
+  const Cgroup* cgroup = nullptr;  // null: the container has none
+  int init_pidfd = -1;
+};
+
+Error not_running(Error error) {
+  return Error(ErrorKind::kConflict, "the container is not running").set_errnum(error.errnum());
+}
+
+// Into the container: version 1 cgroups first, by fds opened on the host, then all namespaces at
+// once.
+Result<sys::Fd> join_container(const Joiner& joiner, ChannelPair& channels) {
+  TRY_VOID(begin_child(channels));
+  if (joiner.cgroup != nullptr) TRY_VOID(joiner.cgroup->attach_self());
+  if (setns(joiner.init_pidfd, kNamespaces) != 0)
+    return Error::from_errno(errno, "cannot join the container's namespaces");
+  TRY_VOID(failpoint("runtime.exec.joined"));
+  return sys::open_file("/", O_PATH | O_DIRECTORY);
+}
+
+Error stage(const Joiner& joiner, ChannelPair& channels) {
+  Result<sys::Fd> root = join_container(joiner, channels);
+  if (!root) return std::move(root.error());
+  return run_program(*joiner.plan, Role::kJoined, std::move(*root), sys::Fd(), channels.child);
+}
+
+struct Joined {
+  pid_t pid = 0;
+  sys::Fd pidfd;
+  Channel channel;
+};
+
+// One fork: the child is born in the container's pid namespace and version 2 cgroup, and
+// untraceable from its first instruction, since the container's processes can see it at once
+// (CVE-2016-9962).
+Result<Joined> clone_joiner(const Joiner& joiner) {
+  TRY_VOID(ensure_standard_fds());
+  TRY(ChannelPair channels, make_channel_pair());
+  TRY(PidNamespaceForChildren pid_namespace, PidNamespaceForChildren::enter(joiner.init_pidfd));
+  int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return Error::from_errno(errno, "cannot become untraceable");
+  auto restore = on_exit([&] { prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0); });
+  sys::CloneOptions clone;
+  if (joiner.cgroup != nullptr) clone.cgroup_fd = joiner.cgroup->v2_fd();
+  TRY(sys::Cloned cloned, sys::clone_process(clone));
+  if (cloned.pid == 0) run_child(channels.child, [&] { return stage(joiner, channels); });
+  return Joined{cloned.pid, std::move(cloned.pidfd), std::move(channels.parent)};
+}
+
+// The container's cgroup, or none when it was made without.
+Result<std::optional<Cgroup>> open_cgroup(const std::string& path) {
+  if (path.empty()) return std::nullopt;
+  TRY(Cgroup cgroup, Cgroup::open(path));
+  return std::optional<Cgroup>(std::move(cgroup));
+}
+
+}  // namespace
+
+Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
+  TraceScope trace("runtime.exec");
+  TRY(ProcessPlan plan, plan_process(options.process, options.seccomp_filter));
+  plan.user = options.user;
+  plan.stdio = options.stdio;
+  Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
+  if (!init) return not_running(std::move(init.error()));
+  TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
+  TRY(Joined joined, clone_joiner({&plan, cgroup ? &*cgroup : nullptr, init->get()}));
+  auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
+  TRY_VOID(failpoint("runtime.exec.cloned"));
+  TRY(StageReport report, hear_until_ready(joined.channel));
+  TRY_VOID(start_stage(joined.channel));
+  undo.release();
+  ExecProcess process;
+  process.pid_ = joined.pid;
+  process.pidfd_ = std::move(joined.pidfd);
+  process.console_ = std::move(report.console);
+  process.warnings_ = std::move(report.warnings);
+  return process;
+}
+
+Result<Container::Exit> ExecProcess::reap() {
+  return reap_process(pidfd_.get());
+}
+
+}  // namespace wherry::runtime

@@ -1,0 +1,145 @@
+#include "runtime/init.h"
+
+#include <linux/openat2.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "runtime/masks.h"
+#include "runtime/process_stage.h"
+#include "sys/mount.h"
+#include "sys/rtnetlink.h"
+
+namespace wherry::runtime {
+namespace {
+
+Result<void> join_namespaces(const InitPlan& init) {
+  for (const auto& [type, fd] : init.joined)
+    // A pid namespace was entered by the parent, for its children: for us.
+    if (type != CLONE_NEWPID && setns(fd.get(), type) != 0)
+      return Error::from_errno(errno, "cannot join a namespace");
+  return {};
+}
+
+// On version 1 only the child itself moves without waiting for an RCU grace period. The cgroup
+// namespace is made afterwards, because its root is where its maker is.
+Result<void> enter_cgroup_namespace(const InitPlan& init) {
+  if (init.cgroup != nullptr) TRY_VOID(init.cgroup->attach_self());
+  if (init.plan->namespaces.is_fresh(CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) != 0)
+    return Error::from_errno(errno, "cannot make a cgroup namespace");
+  return {};
+}
+
+Result<sys::Fd> attach_root(InitPlan& init) {
+  TRY_VOID(sys::make_all_mounts_private());
+  TRY_CTX(sys::Fd root, init.root.attach(), "cannot attach the root file system");
+  return root;
+}
+
+Result<void> furnish_root(InitPlan& init, int root, sys::Fd& proc) {
+  const CreatePlan& plan = *init.plan;
+  {
+    TraceScope trace("runtime.child.mounts");
+    TRY_VOID(apply_mounts(root, plan.mounts, init.sources, proc));
+  }
+  TRY_VOID(failpoint("runtime.init.mounted"));
+  if (!plan.host_dev) TRY_VOID(make_devices(root, plan.devices));
+  return {};
+}
+
+Result<void> write_sysctl(int proc, const std::string& path, const std::string& value) {
+  open_how how{};
+  how.flags = O_WRONLY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  std::string name = "sys/" + path;
+  sys::Fd file(static_cast<int>(syscall(SYS_openat2, proc, name.c_str(), &how, sizeof how)));
+  if (!file) return Error::from_errno(errno, "cannot open it");
+  return sys::write_all(file.get(), value);
+}
+
+Result<void> set_names(const oci::RuntimeSpec& spec) {
+  if (!spec.hostname.empty() && sethostname(spec.hostname.c_str(), spec.hostname.size()) != 0)
+    return Error::from_errno(errno, "cannot set the host name '" + spec.hostname + "'");
+  if (!spec.domainname.empty() &&
+      setdomainname(spec.domainname.c_str(), spec.domainname.size()) != 0)
+    return Error::from_errno(errno, "cannot set the domain name '" + spec.domainname + "'");
+  return {};
+}
+
+Result<void> set_up_network(const InitPlan& init, Channel& channel) {
+  if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
+  const std::optional<sys::LinkPlan>& link = init.options->link;
+  // Our end exists when the parent has made the pair.
+  if (link) TRY_VOID(channel.expect(MessageType::kLinkReady));
+  TraceScope trace("runtime.child.network");
+  TRY_VOID_CTX(sys::configure_links(link ? &*link : nullptr), "cannot set up the network");
+  return {};
+}
+
+Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
+  if (plan.sysctls.empty()) return {};
+  if (!proc) {
+    TRY(proc, private_proc());
+  }
+  for (const auto& [path, value] : plan.sysctls)
+    TRY_VOID_CTX(write_sysctl(proc.get(), path, value), "cannot set the sysctl '" + path + "'");
+  return {};
+}
+
+Result<void> close_root(const InitPlan& init, int root) {
+  TraceScope trace("runtime.child.masks");
+  const CreatePlan& plan = *init.plan;
+  TRY_VOID(make_read_only(root, plan.readonly_paths));
+  TRY_VOID(mask_paths(root, plan.masked_paths));
+  if (init.options->spec->root_readonly)
+    TRY_VOID_CTX(sys::change_mount(root, {.set = MOUNT_ATTR_RDONLY}, false),
+                 "cannot make the root file system read-only");
+  return {};
+}
+
+Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
+  TraceScope trace("runtime.child.pivot");
+  TRY_VOID(sys::pivot_into(root.get()));
+  TRY(sys::Fd inside, sys::open_file("/", O_PATH | O_DIRECTORY));
+  uint64_t propagation = init.plan->root_propagation;
+  if (propagation != MS_PRIVATE)
+    TRY_VOID_CTX(sys::change_mount(inside.get(), {.propagation = propagation}, true),
+                 "cannot set the root's propagation");
+  return inside;
+}
+
+// From the clone to the container's "/", which is returned opened.
+Result<sys::Fd> enter_container(InitPlan& init, ChannelPair& channels, sys::Fd& proc) {
+  TRY_VOID(begin_child(channels));
+  TRY_VOID(join_namespaces(init));
+  TRY_VOID(enter_cgroup_namespace(init));
+  TRY(sys::Fd root, attach_root(init));
+  TRY_VOID(furnish_root(init, root.get(), proc));
+  TRY_VOID(set_names(*init.options->spec));
+  TRY_VOID(set_up_network(init, channels.child));
+  TRY_VOID(set_sysctls(*init.plan, proc));
+  TRY_VOID(close_root(init, root.get()));
+  TRY_VOID(failpoint("runtime.init.furnished"));
+  return move_into(init, std::move(root));
+}
+
+Error stage(InitPlan& init, ChannelPair& channels) {
+  sys::Fd proc;
+  Result<sys::Fd> root = enter_container(init, channels, proc);
+  if (!root) return std::move(root.error());
+  return run_program(init.plan->process, Role::kInit, std::move(*root), std::move(proc),
+                     channels.child);
+}
+
+}  // namespace
+
+void run_init(InitPlan& init, ChannelPair& channels) {
+  run_child(channels.child, [&] { return stage(init, channels); });
+}
+
+}  // namespace wherry::runtime

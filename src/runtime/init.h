@@ -1,0 +1,27 @@
+// The stage of a container's init between clone and execve, as a table of contents. Runs in the
+// child; everything it uses was planned and opened by the parent.
+#pragma once
+
+#include <string>
+
+#include "runtime/cgroup.h"
+#include "runtime/create_plan.h"
+#include "runtime/mounts_apply.h"
+#include "runtime/root.h"
+#include "runtime/sync.h"
+
+namespace wherry::runtime {
+
+struct InitPlan {
+  const CreateOptions* options = nullptr;
+  const CreatePlan* plan = nullptr;
+  const Cgroup* cgroup = nullptr;  // null: the specification names none
+  PreparedRoot root;
+  MountSources sources;
+  std::vector<std::pair<int, sys::Fd>> joined;  // namespaces with a path: type and fd
+};
+
+// Never returns: executes the container's program, or reports and exits.
+[[noreturn]] void run_init(InitPlan& init, ChannelPair& channels);
+
+}  // namespace wherry::runtime

@@ -1,0 +1,121 @@
+#include "runtime/root.h"
+
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sys/file.h"
+
+namespace wherry::runtime {
+namespace {
+
+// The kernel takes at most 255 bytes in one fsconfig string.
+constexpr size_t kParameterLimit = 255;
+
+// An overlay must not write what only this machine's kernel understands into an upper that becomes
+// a layer: renames of directories and metadata-only copies stay off whatever the kernel's defaults
+// are.
+constexpr std::pair<const char*, const char*> kPortable[] = {
+    {"index", "off"}, {"metacopy", "off"}, {"redirect_dir", "off"}};
+
+// A short name for a directory: its fd's, when the path is too long for one parameter.
+Result<std::string> parameter(const std::string& path, size_t limit, std::vector<sys::Fd>& named) {
+  if (path.size() <= limit) return path;
+  TRY(sys::Fd directory, sys::open_file(path, O_PATH | O_DIRECTORY));
+  std::string name = "/proc/self/fd/" + std::to_string(directory.get());
+  named.push_back(std::move(directory));
+  return name;
+}
+
+// A colon separates layers and a backslash quotes in the option's classic form.
+std::string quoted(const std::string& path) {
+  std::string text;
+  for (char c : path) {
+    if (c == ':' || c == '\\' || c == ',') text.push_back('\\');
+    text.push_back(c);
+  }
+  return text;
+}
+
+// A volatile overlay leaves a mark that forbids the next mount of the same upper; the caller has
+// said that this upper may be lost.
+Result<void> clear_volatile_mark(const std::string& work) {
+  Result<sys::Fd> inner = sys::open_file(work + "/work", O_RDONLY | O_DIRECTORY);
+  if (!inner) {
+    if (inner.error().errnum() == ENOENT) return {};
+    return Error(std::move(inner.error()));
+  }
+  return sys::remove_tree_at(inner->get(), "incompat");
+}
+
+Result<std::string> classic_options(const RootSource& source, std::vector<sys::Fd>& named) {
+  std::string options = "lowerdir=";
+  for (size_t i = 0; i < source.lower.size(); ++i) {
+    // Fd names always: all layers together must fit into one page.
+    TRY(std::string name, parameter(source.lower[i], 0, named));
+    options.append(i == 0 ? "" : ":").append(name);
+  }
+  options += ",upperdir=" + quoted(source.upper) + ",workdir=" + quoted(source.work);
+  for (auto [key, value] : kPortable) options.append(",").append(key).append("=").append(value);
+  if (source.volatile_upper) options += ",volatile";
+  if (options.size() >= static_cast<size_t>(getpagesize()))
+    return Error(ErrorKind::kResourceExhausted,
+                 "too many layers (" + std::to_string(source.lower.size()) + ") for this kernel");
+  return options;
+}
+
+}  // namespace
+
+Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source) {
+  PreparedRoot root;
+  if (!source.lower.empty()) {
+    root.anchor_ = source.upper;
+    TRY_VOID_CTX(root.prepare_overlay(source), "cannot mount the root file system");
+    return root;
+  }
+  root.anchor_ = source.directory;
+  TRY_CTX(root.mount_, sys::clone_mount_of(source.directory, true),
+          "cannot mount the root file system");
+  TRY_VOID_CTX(sys::change_mount(root.mount_.get(), {.propagation = MS_PRIVATE}, true),
+               "cannot mount the root file system");
+  return root;
+}
+
+Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
+  if (source.volatile_upper) TRY_VOID(clear_volatile_mark(source.work));
+  TRY(sys::Filesystem overlay, sys::Filesystem::open("overlay"));
+  for (const std::string& layer : source.lower) {
+    TRY(std::string name, parameter(layer, kParameterLimit, named_));
+    Result<void> added = overlay.set("lowerdir+", name);
+    if (added) continue;
+    // Linux 6.8 made "lowerdir+" unconditional; before, the whole list goes through mount(2).
+    if (added.error().errnum() != EINVAL || &layer != &source.lower.front()) return added;
+    TRY(classic_options_, classic_options(source, named_));
+    return {};
+  }
+  TRY(std::string upper, parameter(source.upper, kParameterLimit, named_));
+  TRY_VOID(overlay.set("upperdir", upper));
+  TRY(std::string work, parameter(source.work, kParameterLimit, named_));
+  TRY_VOID(overlay.set("workdir", work));
+  for (auto [key, value] : kPortable) TRY_VOID(overlay.set(key, value));
+  if (source.volatile_upper) TRY_VOID(overlay.set_flag("volatile"));
+  TRY_VOID(overlay.set("source", "overlay"));
+  TRY(mount_, overlay.mount(0));
+  named_.clear();
+  return {};
+}
+
+Result<sys::Fd> PreparedRoot::attach() {
+  TRY(sys::Fd anchor, sys::open_file(anchor_, O_PATH | O_DIRECTORY));
+  if (classic_options_.empty()) {
+    TRY_VOID(sys::attach_mount(mount_.get(), anchor.get()));
+    return std::move(mount_);
+  }
+  if (::mount("overlay", anchor_.c_str(), "overlay", 0, classic_options_.c_str()) != 0)
+    return Error::from_errno(errno, "cannot mount the overlay");
+  named_.clear();
+  return sys::open_file(anchor_, O_PATH | O_DIRECTORY);
+}
+
+}  // namespace wherry::runtime

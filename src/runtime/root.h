@@ -1,0 +1,33 @@
+// A container's root file system as a detached mount: prepared by the parent, attached in the
+// container's own mount namespace. The host's mount table never shows it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/container.h"
+#include "sys/mount.h"
+
+namespace wherry::runtime {
+
+class PreparedRoot {
+ public:
+  // In the parent: an overlay or a clone of the directory's mount.
+  static Result<PreparedRoot> prepare(const RootSource& source);
+
+  // In the container's mount namespace: attaches it on a directory of the host that is of no more
+  // use there, and returns the root's fd.
+  Result<sys::Fd> attach();
+
+ private:
+  Result<void> prepare_overlay(const RootSource& source);
+
+  sys::Fd mount_;
+  std::string anchor_;
+  // Kernels before 6.5 take an overlay's layers only through mount(2): the options wait for
+  // attach().
+  std::string classic_options_;
+  std::vector<sys::Fd> named_;  // what /proc/self/fd names in the options stand for
+};
+
+}  // namespace wherry::runtime
