@@ -347,7 +347,9 @@ TEST_F(CgroupTest, AnEmptyLeftoverIsReplacedAndAnInhabitedOneIsNot) {
   limited.pids_limit = 3;
   create(limited);
   const Cgroup cgroup = create();
-  if (on_v1("pids")) EXPECT_EQ(value("pids", "pids.max"), "max");
+  if (on_v1("pids")) {
+    EXPECT_EQ(value("pids", "pids.max"), "max");
+  }
   spawn(cgroup, sleep_forever);
   const auto again = Cgroup::create(path_, {}, warnings_);
   ASSERT_FALSE(again);
