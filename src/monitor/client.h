@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "monitor/config.h"
 #include "monitor/protocol.h"
@@ -24,20 +25,29 @@ class Client {
 
   int fd() const { return socket_.get(); }  // poll for reading
   const Welcome& welcome() const { return welcome_; }
+  // Waits until the monitor takes it. Input should be sent only when fd() polls writable: a program
+  // that does not read its stdin makes the monitor stop taking messages from clients attached for
+  // input. Such clients send Signal over a second connection.
   Result<void> send(const Message& message);
   // The next message; kUnavailable when the monitor has closed the connection.
   Result<Message> receive();
-  // Sends and waits for Done, Started or Failed; other messages that arrive meanwhile are kept and
-  // come from receive() later, in order.
+  // Start and Signal: sends and waits for Started, Done or Failed; other messages that arrive
+  // meanwhile are kept and come from receive() later, in order. Other messages have no answer: just
+  // sent.
   Result<void> call(const Message& message);
   // A kept message waits: receive() will not block although fd() may not be readable.
   bool has_pending() const { return !pending_.empty(); }
 
  private:
-  Client() = default;
+  explicit Client(sys::Fd socket) : socket_(std::move(socket)) {}
+  Result<void> expect_welcome();
+  Result<void> wait_until_writable();
+  Result<Message> read_message();
+
   sys::Fd socket_;
   Welcome welcome_;
   std::vector<Message> pending_;
+  std::string buffer_;
 };
 
 }  // namespace wherry::monitor

@@ -82,6 +82,8 @@ void TcpRelay::on_events(Connection& connection, int side, uint32_t events) {
   if (whole && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !connection.ends[side].read_end &&
       connection.ends[1 - side].unsent.empty())
     whole = pump(connection, side);
+  // An error with nothing left to read from this end.
+  if ((events & EPOLLERR) != 0 && connection.ends[side].read_end) whole = false;
   if (!whole) return close(connection, true);
   if (connection.ends[0].write_end && connection.ends[1].write_end) return close(connection, false);
   update(connection);

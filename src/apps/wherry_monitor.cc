@@ -1,0 +1,27 @@
+// The monitor's main: started by the engine with its configuration on descriptor 3 and the first
+// client on descriptor 4. The argument is the container's id, for whoever looks at a list of
+// processes.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "base/failpoint.h"
+#include "monitor/monitor.h"
+
+int main(int argc, char** argv) {
+  constexpr int kConfigFd = 3;
+  constexpr int kSocketFd = 4;
+  if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    printf("wherry-monitor %s\n", WHERRY_VERSION);
+    return 0;
+  }
+  if (argc != 2 || argv[1][0] == '-') {
+    fputs("wherry-monitor supervises one container; wherry starts it\n", stderr);
+    return 2;
+  }
+  // Whatever else the caller's caller has left open stays out of containers.
+  close_range(kSocketFd + 1, ~0u, 0);
+  wherry::arm_failpoints();
+  return wherry::monitor::run_monitor(kConfigFd, kSocketFd);
+}

@@ -1,0 +1,188 @@
+#include "monitor/client.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/trace.h"
+#include "sys/process.h"
+
+namespace wherry::monitor {
+namespace {
+
+constexpr size_t kMaxKept = 4u << 20;
+constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+Error gone() {
+  return Error(ErrorKind::kUnavailable, "the monitor has closed the connection");
+}
+
+Result<sys::Fd> sealed_document(const std::string& text) {
+  constexpr const char* kContext = "cannot hand over the monitor's configuration";
+  sys::Fd fd(memfd_create("wherry-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return Error::from_errno(errno, kContext);
+  TRY_VOID_CTX(sys::write_all(fd.get(), text), kContext);
+  constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0 || lseek(fd.get(), 0, SEEK_SET) != 0)
+    return Error::from_errno(errno, kContext);
+  return fd;
+}
+
+Result<sys::Child> spawn_monitor(const MonitorConfig& config, int socket) {
+  TRY(std::string program, sys::find_helper("wherry-monitor"));
+  TRY(sys::Fd document, sealed_document(to_json(config)));
+  TRY(sys::Fd null, sys::open_file("/dev/null", O_RDWR));
+  sys::SpawnOptions options;
+  options.program = std::move(program);
+  options.arguments = {"wherry-monitor", config.container_id};
+  options.environment = sys::inherited_test_environment();
+  options.environment.emplace_back(kPath);
+  options.new_session = true;
+  options.fds = {{null.get(), 0},
+                 {null.get(), 1},
+                 {config.trace ? 2 : null.get(), 2},
+                 {document.get(), 3},
+                 {socket, 4}};
+  return sys::spawn(options);
+}
+
+bool is_answer(const Message& message) {
+  return std::holds_alternative<Done>(message) || std::holds_alternative<Started>(message) ||
+         std::holds_alternative<Failed>(message);
+}
+
+Result<void> result_of(Message&& answer) {
+  if (Failed* failed = std::get_if<Failed>(&answer)) return std::move(failed->error);
+  return {};
+}
+
+size_t kept_size(const Message& message) {
+  const Output* output = std::get_if<Output>(&message);
+  return sizeof(Message) + (output != nullptr ? output->data.size() : 0);
+}
+
+}  // namespace
+
+Result<Client> Client::launch(const MonitorConfig& config) {
+  TraceScope scope("launch monitor");
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+    return Error::from_errno(errno, "cannot make a socket pair");
+  sys::Fd theirs(pair[1]);
+  Client client{sys::Fd(pair[0])};
+  TRY_VOID(client.send(Hello{}));
+  TRY(sys::Child child, spawn_monitor(config, theirs.get()));
+  theirs.reset();
+  Result<void> welcomed = client.expect_welcome();
+  if (welcomed) {
+    child.detach();
+    return client;
+  }
+  // It ends by itself: it has undone everything and has told why, or it has died.
+  client.socket_.reset();
+  Result<int> code = child.wait();
+  if (welcomed.error().kind() == ErrorKind::kUnavailable && code)
+    return Error(ErrorKind::kInternal,
+                 "the monitor ended with code " + std::to_string(*code) + " before it was ready");
+  return std::move(welcomed.error());
+}
+
+Result<Client> Client::connect(int run_dir_fd) {
+  constexpr const char* kContext = "cannot connect to the monitor";
+  sys::Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) return Error::from_errno(errno, kContext);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/monitor.sock", run_dir_fd);
+  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED)
+      return Error(ErrorKind::kNotFound, "no monitor listens").set_errnum(errno);
+    return Error::from_errno(errno, kContext);
+  }
+  Client client(std::move(socket));
+  TRY_VOID(client.send(Hello{}));
+  TRY_VOID_CTX(client.expect_welcome(), kContext);
+  return client;
+}
+
+Result<void> Client::expect_welcome() {
+  TRY(Message message, receive());
+  if (is_answer(message)) return result_of(std::move(message));
+  Welcome* welcome = std::get_if<Welcome>(&message);
+  if (welcome == nullptr) return Error(ErrorKind::kCorrupt, "the monitor did not say welcome");
+  if (welcome->protocol < kProtocolVersion - 1 || welcome->protocol > kProtocolVersion)
+    return Error(ErrorKind::kUnsupported, "the monitor speaks protocol " +
+                                              std::to_string(welcome->protocol) + ", not " +
+                                              std::to_string(kProtocolVersion));
+  welcome_ = std::move(*welcome);
+  return {};
+}
+
+// While the monitor does not take a message, what it sends is kept: otherwise both could wait for
+// ever.
+Result<void> Client::send(const Message& message) {
+  std::string packet = encode(message);
+  if (packet.size() > kMaxPacket)
+    return Error(ErrorKind::kInvalidArgument, "a message for the monitor is too long");
+  for (;;) {
+    ssize_t sent = ::send(socket_.get(), packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return {};
+    if (errno == EINTR) continue;
+    if (errno == EPIPE || errno == ECONNRESET) return gone();
+    if (errno != EAGAIN) return Error::from_errno(errno, "cannot speak to the monitor");
+    TRY_VOID(wait_until_writable());
+  }
+}
+
+Result<void> Client::wait_until_writable() {
+  size_t kept = 0;
+  for (const Message& message : pending_) kept += kept_size(message);
+  short events = kept < kMaxKept ? POLLOUT | POLLIN : POLLOUT;
+  pollfd poll_fd{socket_.get(), events, 0};
+  if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
+    return Error::from_errno(errno, "cannot wait for the monitor");
+  if ((poll_fd.revents & POLLIN) == 0) return {};
+  TRY(Message message, read_message());
+  pending_.push_back(std::move(message));
+  return {};
+}
+
+Result<Message> Client::receive() {
+  if (pending_.empty()) return read_message();
+  Message message = std::move(pending_.front());
+  pending_.erase(pending_.begin());
+  return message;
+}
+
+Result<Message> Client::read_message() {
+  if (buffer_.empty()) buffer_.resize(kMaxPacket);
+  for (;;) {
+    ssize_t got = recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_TRUNC);
+    if (got > static_cast<ssize_t>(buffer_.size()))
+      return Error(ErrorKind::kCorrupt, "the monitor sent a message that is too long");
+    if (got > 0) return decode(std::string_view(buffer_.data(), static_cast<size_t>(got)));
+    if (got == 0) return gone();
+    // A monitor that ended without having read all of ours: reported once, before what it sent
+    // last.
+    if (errno == EINTR || errno == ECONNRESET) continue;
+    return Error::from_errno(errno, "cannot hear the monitor");
+  }
+}
+
+Result<void> Client::call(const Message& message) {
+  TRY_VOID(send(message));
+  if (!std::holds_alternative<Start>(message) && !std::holds_alternative<Signal>(message))
+    return {};
+  for (;;) {
+    TRY(Message answer, read_message());
+    if (is_answer(answer)) return result_of(std::move(answer));
+    pending_.push_back(std::move(answer));
+  }
+}
+
+}  // namespace wherry::monitor

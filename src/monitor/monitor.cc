@@ -1,0 +1,66 @@
+#include "monitor/monitor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/trace.h"
+#include "monitor/config.h"
+#include "monitor/supervisor.h"
+
+namespace wherry::monitor {
+namespace {
+
+constexpr size_t kMaxConfig = 16u << 20;
+
+void do_nothing(int) {}
+
+// Signals meant for the caller's group must not reach a container through its monitor. Handlers,
+// because unlike "ignore" they do not survive an execve into the container.
+void disregard_signals() {
+  struct sigaction action{};
+  action.sa_handler = do_nothing;
+  action.sa_flags = SA_RESTART;
+  for (int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE})
+    sigaction(number, &action, nullptr);
+}
+
+Result<MonitorConfig> read_config(sys::Fd fd) {
+  TRY(std::string text, sys::read_all(fd.get(), kMaxConfig));
+  return parse_monitor_config(text);
+}
+
+// The first client hears why through its socket: there is no other way to it.
+int report(int socket, Error error) {
+  send_now(socket, Failed{std::move(error)});
+  return 1;
+}
+
+}  // namespace
+
+int run_monitor(int config_fd, int socket_fd) {
+  sys::Fd config_document(config_fd);
+  sys::Fd client(socket_fd);
+  for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  umask(022);
+  disregard_signals();
+
+  Result<MonitorConfig> config = read_config(std::move(config_document));
+  if (!config) return report(client.get(), std::move(config.error()));
+  if (config->trace) enable_trace();
+  Result<EventLoop> loop = EventLoop::create();
+  if (!loop) return report(client.get(), std::move(loop.error()));
+  Result<sys::Fd> spare = client.dup();
+  if (!spare) return report(client.get(), std::move(spare.error()));
+
+  Supervisor supervisor(std::move(*loop), std::move(*config));
+  Result<void> prepared = supervisor.prepare(std::move(client));
+  if (!prepared) return report(spare->get(), std::move(prepared.error()));
+  spare->reset();
+  return supervisor.run() ? 0 : 1;
+}
+
+}  // namespace wherry::monitor

@@ -1,0 +1,93 @@
+// One container's or exec session's life, as a state machine over the event loop.
+//
+//   created --Start--> running --init ends--> draining --> ended --settled, queues sent--> finished
+//      |                                                     ^
+//      +-- last client gone: undone without a trace          +-- the start failed
+//
+// Each phase is one function; what it owns is in the members' classes. Not thread-safe, never
+// moved.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "monitor/config.h"
+#include "monitor/event_loop.h"
+#include "monitor/json_log.h"
+#include "monitor/peers.h"
+#include "monitor/port_relay.h"
+#include "monitor/run_files.h"
+#include "monitor/settlement.h"
+#include "monitor/stdio.h"
+#include "monitor/workload.h"
+
+namespace wherry::monitor {
+
+class Supervisor {
+ public:
+  Supervisor(EventLoop loop, MonitorConfig config);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Everything up to state "created", and the first client. On an error everything is undone.
+  Result<void> prepare(sys::Fd first_client);
+  // Serves until the end is settled.
+  Result<void> run();
+
+ private:
+  enum class Phase { kPreparing, kCreated, kRunning, kDraining, kEnded, kFinished };
+
+  Result<void> create_workload();
+  Result<void> announce(sys::Fd first_client);
+
+  // Clients.
+  void on_message(Peer& peer, Message message);
+  void on_attach(Peer& peer, const Attach& attach);
+  void on_start(Peer& peer);
+  void on_input(Input input);
+  Result<void> on_signal(int number);
+  void on_peer_gone(Peer& peer);
+  Welcome welcome() const;
+  void answer(Peer& peer, Result<void> result);
+
+  // Life.
+  Result<void> start();
+  Result<void> open_network();
+  Result<void> record_running();
+  void undo_start(const Error& error);
+  void abandon();
+  void on_exit();
+  void wait_for_silence();
+  void on_silence();
+  void finish_run();
+  void end();
+  void send_exited(Peer& peer);
+  void settle();
+  void check_finished();
+
+  // Streams.
+  void on_output(int stream, std::string_view data);
+  void on_stream_end(int stream);
+  void balance();
+
+  EventLoop loop_;
+  MonitorConfig config_;
+  bool terminal_ = false;
+  Phase phase_ = Phase::kPreparing;
+  std::optional<RunFiles> files_;
+  JsonLog log_;
+  Stdio stdio_;
+  Peers peers_;
+  PortRelay ports_;
+  std::optional<Workload> workload_;
+  Settlement settlement_;
+  RunState state_;
+  std::vector<std::string> warnings_;
+  bool nft_applied_ = false;
+  bool settle_was_promised_ = false;
+  EventLoop::Timer silence_timer_ = 0;
+  int64_t drain_deadline_ns_ = 0;
+  bool flush_expired_ = false;
+};
+
+}  // namespace wherry::monitor

@@ -1,0 +1,142 @@
+#include "monitor/config.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "monitor/json_object.h"
+#include "runtime/seccomp.h"
+
+namespace wherry::monitor {
+namespace {
+
+MonitorConfig container_config() {
+  MonitorConfig config;
+  config.container_id = "c1";
+  config.run_dir = "/run/x/c1";
+  config.log_path = "/var/x\xff/c1.log";
+  config.log_max_size = 1u << 30;
+  config.log_max_files = 5;
+  config.open_stdin = true;
+  config.stdin_once = true;
+  config.ports = {{"udp", "::", 5353, 0xac110002, 53}};
+  config.nft_on_start = std::string("\0\x01\xff", 3);
+  config.nft_on_stop = "x";
+  config.settle_command = {"/usr/bin/wherry", "__settle", "c1"};
+  config.engine_cgroup = "/wherry/engine";
+  config.trace = true;
+  MonitorConfig::ContainerPlan plan;
+  plan.spec.root_path = "/";
+  plan.spec.process.args = {"/bin/true"};
+  plan.spec.hostname = "host";
+  plan.root.lower = {"/l1", "/l2"};
+  plan.root.upper = "/u";
+  plan.root.work = "/w";
+  plan.root.volatile_upper = true;
+  plan.seccomp_filter = std::string("\x20\0\0\0\x04\0\0\0", 8);
+  plan.link =
+      sys::LinkPlan{"br", "veth1", "eth0", {2, 0, 0, 0, 0, 255}, 0xac110002, 24, 0xac110001, 1400};
+  plan.user = "nobody";
+  plan.create_cwd = true;
+  config.container = std::move(plan);
+  return config;
+}
+
+TEST(MonitorConfig, CarriesAContainersPlan) {
+  MonitorConfig config = container_config();
+  Result<MonitorConfig> parsed = parse_monitor_config(to_json(config));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(to_json(*parsed), to_json(config));
+  EXPECT_EQ(parsed->log_path, config.log_path);
+  EXPECT_EQ(parsed->nft_on_start, config.nft_on_start);
+  EXPECT_EQ(parsed->container->seccomp_filter, config.container->seccomp_filter);
+  EXPECT_EQ(parsed->container->link->mac[5], 255);
+  EXPECT_EQ(parsed->container->spec.hostname, "host");
+  EXPECT_EQ(parsed->ports.at(0).host_port, 5353);
+  EXPECT_EQ(parsed->container->user, "nobody");
+}
+
+TEST(MonitorConfig, CarriesAnExecSession) {
+  MonitorConfig config;
+  config.container_id = "c1";
+  config.run_dir = "/run/x/c1/exec/e1";
+  MonitorConfig::ExecPlan plan;
+  plan.options.init_pid = 99;
+  plan.options.init_start_time = 12345;
+  plan.options.cgroups_path = "/wherry/c1";
+  plan.options.process.args = {"sh"};
+  plan.options.process.terminal = true;
+  config.exec = plan;
+  Result<MonitorConfig> parsed = parse_monitor_config(to_json(config));
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(to_json(*parsed), to_json(config));
+  EXPECT_EQ(parsed->exec->options.init_start_time, 12345u);
+  EXPECT_TRUE(parsed->exec->options.process.terminal);
+  EXPECT_FALSE(parsed->container);
+}
+
+TEST(MonitorConfig, NamesTheDefaultSeccompFilterInsteadOfCarryingIt) {
+  MonitorConfig config = container_config();
+  config.container->seccomp_filter = runtime::default_seccomp_filter();
+  std::string text = to_json(config);
+  EXPECT_NE(text.find("\"seccomp_filter\":\"default\""), text.npos);
+  Result<MonitorConfig> parsed = parse_monitor_config(text);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->container->seccomp_filter, runtime::default_seccomp_filter());
+}
+
+TEST(MonitorConfig, RefusesWhatItCannotServe) {
+  auto refused = [](auto change) {
+    MonitorConfig config = container_config();
+    change(config);
+    Result<MonitorConfig> parsed = parse_monitor_config(to_json(config));
+    return parsed ? std::string() : parsed.error().message();
+  };
+  EXPECT_NE(refused([](auto& c) { c.version = 2; }).find("'version'"), std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.run_dir = "x"; }).find("'run_dir'"), std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.log_max_files = 0; }).find("'log_max_files'"),
+            std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.container.reset(); }).find("'container'"), std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.ports[0].protocol = "sctp"; }).find("'protocol'"),
+            std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.ports[0].host_port = 0; }).find("'host_port'"),
+            std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.settle_command = {"wherry"}; }).find("'settle_command'"),
+            std::string::npos);
+}
+
+TEST(MonitorConfig, NamesUnknownAndMissingKeys) {
+  std::string text = to_json(container_config());
+  nlohmann::json value = nlohmann::json::parse(text);
+  value["surprise"] = 1;
+  EXPECT_NE(parse_monitor_config(value.dump()).error().message().find("'surprise'"),
+            std::string::npos);
+  value.erase("surprise");
+  value.erase("open_stdin");
+  EXPECT_NE(parse_monitor_config(value.dump()).error().message().find("'open_stdin'"),
+            std::string::npos);
+}
+
+TEST(MonitorConfig, RefusesEveryTruncation) {
+  std::string text = to_json(container_config());
+  for (size_t length = 0; length < text.size(); length += 7)
+    EXPECT_FALSE(parse_monitor_config(text.substr(0, length))) << length;
+}
+
+TEST(Base64, ComesBackForEveryLength) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(base64_decode(base64_encode(bytes)), bytes);
+    bytes += static_cast<char>(i * 7);
+  }
+  EXPECT_EQ(base64_encode("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(base64_encode("fo"), "Zm8=");
+}
+
+TEST(Base64, RefusesWhatIsMalformed) {
+  for (const char* text : {"a", "ab", "abc", "ab=c", "a===", "====", "ab!=", "Zm8=Zm8="})
+    EXPECT_FALSE(base64_decode(text)) << text;
+}
+
+}  // namespace
+}  // namespace wherry::monitor
