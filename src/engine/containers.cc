@@ -173,7 +173,7 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   TRY_VOID(insert(record, request.name.empty(), durability));
   TRY_VOID(failpoint("engine.run.recorded"));
   Result<std::unique_ptr<Session>> session =
-      launch(record, draft.image, run_dir.get(), attach, {rows, columns});
+      launch(record, draft.image, run_dir.get(), attach, {rows, columns}, draft.warnings);
   if (!session) {
     if (throw_away) return std::move(session.error());
     undo.release();
@@ -195,7 +195,7 @@ Result<std::unique_ptr<Session>> LocalEngine::start(const std::string& name,
   TRY(sys::FileLock lock, lock_container(found.id));
   TRY_VOID(settle_locked(found.id));
   TRY(ContainerRecord record, find_record(found.id));
-  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kHolder));
   if (view.running()) {
     if (!attach) return std::unique_ptr<Session>();
     return this->attach(record.id, *attach);
@@ -205,10 +205,11 @@ Result<std::unique_ptr<Session>> LocalEngine::start(const std::string& name,
   TRY(sys::Fd run_dir, make_run_dir(fds_.run_containers.get(), record.id, StartMarker::kStart));
   TRY_VOID(failpoint("engine.start.marked"));
   ContainerRecord before = record;
+  std::vector<std::string> warnings;
   record.state = {.status = "running", .started_at = format_rfc3339(wall_clock_ns())};
   record.state.finished_at = before.state.finished_at;
   Result<std::unique_ptr<Session>> session =
-      launch(record, image, run_dir.get(), attach, {rows, columns});
+      launch(record, image, run_dir.get(), attach, {rows, columns}, warnings);
   if (!session) {
     record_failed_start(std::move(before), session.error());
     return std::move(session.error());

@@ -42,7 +42,7 @@ Result<oci::Process> exec_process(const ContainerRecord& record, const HostFacts
 Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const ExecRequest& request) {
   TraceScope trace("engine.exec");
   TRY(ContainerRecord record, find_record(name));
-  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
   if (!view.running())
     return Error(ErrorKind::kConflict, "container " + record.id + " is not running");
   HostConfig confinement = record.host_config;

@@ -95,7 +95,8 @@ Result<void> make_bind_source(const MountPoint& mount) {
 Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& record,
                                                      const store::Image& image, int run_dir,
                                                      std::optional<AttachStreams> attach,
-                                                     Terminal terminal) {
+                                                     Terminal terminal,
+                                                     std::vector<std::string>& warnings) {
   TraceScope trace("engine.launch");
   std::string context = "cannot start '" + record.name + "'";
   TRY(store::Store * images, store());
@@ -118,6 +119,8 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
   TRY_CTX(monitor::Client launched, monitor::Client::launch(config), context);
   launching.end();
   auto client = std::make_shared<monitor::Client>(std::move(launched));
+  const std::vector<std::string>& notes = client->welcome().warnings;
+  warnings.insert(warnings.end(), notes.begin(), notes.end());
   TRY_VOID_CTX(failpoint("engine.launch.created"), context);
   if (attach) {
     TRY_VOID_CTX(client->send(monitor::WatchExit{}), context);
@@ -125,7 +128,12 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
     TRY_VOID_CTX(client->send(monitor::Attach{attach->in, attach->out, attach->err}), context);
   }
   TraceScope starting("engine.launch.start");
-  TRY_VOID_CTX(client->call(monitor::Start{}), context);
+  Result<void> started = client->call(monitor::Start{});
+  if (!started) {
+    // The caller undoes the record itself: no need for the monitor to settle.
+    [[maybe_unused]] Result<void> told = client->send(monitor::Settled{});
+    return fail(std::move(started), context);
+  }
   starting.end();
   release.release();
   TRY_VOID_CTX(failpoint("engine.launch.started"), context);

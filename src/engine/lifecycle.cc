@@ -74,7 +74,7 @@ Result<void> LocalEngine::stop(const std::string& name, std::optional<int> timeo
                                const std::string& signal) {
   TraceScope trace("engine.stop");
   TRY(ContainerRecord record, find_record(name));
-  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
   if (!view.running()) {
     TRY([[maybe_unused]] auto folded, current(std::move(record)));
     return {};
@@ -99,7 +99,7 @@ Result<void> LocalEngine::restart(const std::string& name, std::optional<int> ti
 Result<void> LocalEngine::kill(const std::string& name, const std::string& signal) {
   TRY(int number, parse_signal(signal.empty() ? "KILL" : signal));
   TRY(ContainerRecord record, find_record(name));
-  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
   if (!view.running()) return not_running(record, "kill");
   if (number == SIGKILL) return end_process(record, SIGKILL, kKillGraceMs / 1000);
   TRY(std::optional<monitor::Client> client, connect(record.id));
@@ -113,7 +113,7 @@ Result<void> LocalEngine::remove(const std::string& name, bool force, bool volum
   TRY(ContainerRecord found, find_record(name));
   const std::string id = found.id;
   for (int attempt = 0; attempt < kRemoveAttempts; ++attempt) {
-    TRY(RunView seen, observe_run(fds_.run_containers.get(), id));
+    TRY(RunView seen, observe_run(fds_.run_containers.get(), id, Sight::kOnlooker));
     if (seen.running()) {
       if (!force)
         return Error(
@@ -125,7 +125,7 @@ Result<void> LocalEngine::remove(const std::string& name, bool force, bool volum
     TRY(sys::FileLock lock, lock_container(id));
     TRY_VOID(settle_locked(id));
     TRY(std::optional<ContainerRecord> record, reload(id));
-    TRY(RunView view, observe_run(fds_.run_containers.get(), id));
+    TRY(RunView view, observe_run(fds_.run_containers.get(), id, Sight::kHolder));
     if (view.running()) continue;  // started again by another command meanwhile
     if (record) TRY_VOID(remove_locked(*record, volumes, state::Durability::kDurable));
     drop_lock_file(id);

@@ -110,7 +110,7 @@ class LocalEngine final : public Engine {
   // --- launch.cc: with the container's lock held and its run directory made.
   Result<std::unique_ptr<Session>> launch(const ContainerRecord& record, const store::Image& image,
                                           int run_dir, std::optional<AttachStreams> attach,
-                                          Terminal terminal);
+                                          Terminal terminal, std::vector<std::string>& warnings);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
   Error explain_port_conflict(const Error& error,

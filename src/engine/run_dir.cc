@@ -1,7 +1,11 @@
 #include "engine/run_dir.h"
 
+#include <poll.h>
+#include <sys/inotify.h>
+
 #include <cerrno>
 
+#include "base/clock.h"
 #include "engine/record_json.h"
 #include "sys/file.h"
 #include "sys/lock.h"
@@ -10,6 +14,7 @@ namespace wherry::engine {
 namespace {
 
 constexpr const char* kMarker = "starting";
+constexpr const char* kMonitorLock = "monitor.lock";
 constexpr const char* kNetwork = "network.json";
 constexpr size_t kMaxState = 1 << 16;
 constexpr size_t kMaxNetwork = 4 << 20;
@@ -32,25 +37,58 @@ Result<std::optional<sys::Fd>> open_run_dir(int containers_dir, const std::strin
   return std::move(dir.error());
 }
 
+// False when the monitor has written none yet.
+Result<bool> read_state(int run_dir, monitor::RunState& state) {
+  TRY(std::optional<std::string> text, read_small(run_dir, "state.json", kMaxState));
+  if (!text) return false;
+  TRY(state, monitor::parse_run_state(*text));
+  return true;
+}
+
 }  // namespace
 
-Result<RunView> observe_run(int containers_dir, const std::string& id) {
+Result<RunView> observe_run(int containers_dir, const std::string& id, Sight sight) {
   RunView view;
   TRY(std::optional<sys::Fd> dir, open_run_dir(containers_dir, id));
   if (!dir) return view;
   TRY(std::optional<std::string> marker, read_small(dir->get(), kMarker, 64));
   if (marker) view.marker = *marker == "run" ? StartMarker::kRun : StartMarker::kStart;
-  // The lock first: a monitor writes its end before it lets go, so "free" makes the state final.
-  TRY(bool alive, sys::is_locked(dir->get(), "monitor.lock"));
-  TRY(std::optional<std::string> text, read_small(dir->get(), "state.json", kMaxState));
-  if (text) {
-    TRY(view.state, monitor::parse_run_state(*text));
+  TRY(bool recorded, read_state(dir->get(), view.state));
+  bool alive = false;
+  if (view.state.status != "exited" && (recorded || sight == Sight::kHolder)) {
+    TRY(alive, sys::is_locked(dir->get(), kMonitorLock));
+    // A monitor writes its end before it lets go: what is read now is the last word.
+    if (!alive) {
+      TRY(recorded, read_state(dir->get(), view.state));
+    }
   }
-  bool ended = text && view.state.status == "exited";
-  view.life = ended   ? RunView::Life::kFinished
-              : alive ? RunView::Life::kLive
-                      : RunView::Life::kLost;
+  view.life = view.state.status == "exited" ? RunView::Life::kFinished
+              : alive                       ? RunView::Life::kLive
+                                            : RunView::Life::kLost;
   return view;
+}
+
+// Both ends of a monitor show in its directory: it unlinks its files, or the kernel closes them.
+Result<bool> wait_for_monitor_end(int containers_dir, const std::string& id, int timeout_ms) {
+  TRY(std::optional<sys::Fd> dir, open_run_dir(containers_dir, id));
+  if (!dir) return true;
+  sys::Fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  std::string path = "/proc/self/fd/" + std::to_string(dir->get());
+  if (!watch || inotify_add_watch(watch.get(), path.c_str(), IN_DELETE | IN_CLOSE_WRITE) < 0)
+    return Error::from_errno(errno, "cannot watch the run directory of '" + id + "'");
+  int64_t deadline = monotonic_ns() / 1000000 + timeout_ms;
+  for (;;) {
+    TRY(bool alive, sys::is_locked(dir->get(), kMonitorLock));
+    if (!alive) return true;
+    int64_t left = deadline - monotonic_ns() / 1000000;
+    if (left <= 0) return false;
+    pollfd poller{watch.get(), POLLIN, 0};
+    if (poll(&poller, 1, static_cast<int>(left)) < 0 && errno != EINTR)
+      return Error::from_errno(errno, "cannot wait for the monitor of '" + id + "'");
+    char events[4096];
+    while (read(watch.get(), events, sizeof events) > 0) {
+    }
+  }
 }
 
 Result<sys::Fd> make_run_dir(int containers_dir, const std::string& id, StartMarker marker) {

@@ -38,8 +38,14 @@ struct RunView {
   bool running() const { return life == Life::kLive && state.status == "running"; }
 };
 
-// Looks without taking any lock. What it says is final only for the holder of the container's lock.
-Result<RunView> observe_run(int containers_dir, const std::string& id);
+// What it says is final only for the holder of the container's lock (kHolder). Anybody else
+// (kOnlooker) must not touch the lock of a monitor that is just coming up: a run without a recorded
+// state then looks lost, and whoever wants to act on that takes the container's lock first.
+enum class Sight { kOnlooker, kHolder };
+Result<RunView> observe_run(int containers_dir, const std::string& id, Sight sight);
+
+// Waits until the monitor has let go of its lock. False: not within the time.
+Result<bool> wait_for_monitor_end(int containers_dir, const std::string& id, int timeout_ms);
 
 // Makes an empty run directory (0700) with the marker in it; leftovers of an earlier run go.
 Result<sys::Fd> make_run_dir(int containers_dir, const std::string& id, StartMarker marker);

@@ -1,8 +1,6 @@
 // Settling: the end of a run becomes a durable fact and everything it held is given back.
 // Idempotent, under the container's lock; done by the attached client, by the monitor's `__settle`,
 // or by any later command.
-#include <signal.h>
-
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/scope.h"
@@ -55,7 +53,7 @@ Result<void> LocalEngine::settle(const std::string& id) {
 
 Result<void> LocalEngine::settle_locked(const std::string& id) {
   TRY_VOID(failpoint("engine.settle.begin"));
-  TRY(RunView view, observe_run(fds_.run_containers.get(), id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), id, Sight::kHolder));
   TRY(std::optional<ContainerRecord> record, reload(id));
   bool never_ran = view.state.started_ns == 0;
   if (!record || (view.marker && never_ran && view.life != RunView::Life::kNone))
@@ -109,16 +107,11 @@ Result<void> LocalEngine::record_end(ContainerRecord record, const RunView& view
   return release_run(record.id, lost);
 }
 
-// A monitor that still waits for a start that will never come.
+// A monitor whose creator is gone before the start takes everything back by itself.
 Result<void> LocalEngine::end_orphan_monitor(const std::string& id) {
-  TRY(std::optional<monitor::Client> client, connect(id));
-  if (!client) return {};
-  TRY_VOID(client->send(monitor::WatchExit{}));
-  TRY_VOID(client->send(monitor::Signal{SIGKILL}));
-  Result<std::optional<monitor::Exited>> exited = wait_for_exit(*client, kOrphanTimeoutMs);
-  if (exited && !*exited)
-    return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' does not answer");
-  return {};
+  TRY(bool ended, wait_for_monitor_end(fds_.run_containers.get(), id, kOrphanTimeoutMs));
+  if (ended) return {};
+  return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' does not answer");
 }
 
 Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volumes,
@@ -145,7 +138,7 @@ Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volu
 }
 
 Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord record) {
-  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id));
+  TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
   bool needs_settling = view.life == RunView::Life::kFinished ||
                         view.life == RunView::Life::kLost || view.marker ||
                         (view.life == RunView::Life::kNone && record.state.status == "running");
@@ -160,7 +153,7 @@ Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord reco
         return std::optional<ContainerRecord>();
       }
       record = std::move(*again);
-      TRY(view, observe_run(fds_.run_containers.get(), id));
+      TRY(view, observe_run(fds_.run_containers.get(), id, Sight::kHolder));
     }
   }
   if (view.running()) {
