@@ -58,8 +58,10 @@ Result<void> TarStream::open_raw() {
   int code = archive_read_next_header(raw_.get(), &entry);
   if (code == ARCHIVE_EOF) return not_a_tar();
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) {
-    // "Unrecognized archive format" is what the raw reader says of an empty input.
-    if (archive_errno(raw_.get()) == EILSEQ) return not_a_tar();
+    // What the raw reader says of an empty input; its error number is not public.
+    const char* text = archive_error_string(raw_.get());
+    if (text != nullptr && std::string_view(text) == "Unrecognized archive format")
+      return not_a_tar();
     return corrupt(raw_.get());
   }
   raw_open_ = true;

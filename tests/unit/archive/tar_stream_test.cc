@@ -1,0 +1,150 @@
+#include "archive/tar_stream.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "archive/tree_writer.h"
+#include "archive/unpack.h"
+#include "sys/fd.h"
+#include "unit/archive/tar_builder.h"
+
+namespace wherry::archive {
+namespace {
+
+using testing::compress;
+using testing::TarBuilder;
+
+sys::Fd file_of(const std::string& bytes) {
+  sys::Fd fd(memfd_create("tar", MFD_CLOEXEC));
+  EXPECT_TRUE(sys::write_all(fd.get(), bytes));
+  lseek(fd.get(), 0, SEEK_SET);
+  return fd;
+}
+
+struct Read {
+  std::vector<std::string> names;
+  Result<TarStream::Summary> end;
+};
+
+Read read_whole(const std::string& bytes) {
+  sys::Fd fd = file_of(bytes);
+  auto stream = TarStream::open(fd.get());
+  Read read{{}, Error(ErrorKind::kInternal, "not reached")};
+  for (;;) {
+    Result<archive_entry*> entry = (*stream)->next();
+    if (!entry) {
+      read.end = std::move(entry.error());
+      return read;
+    }
+    if (*entry == nullptr) break;
+    read.names.emplace_back(archive_entry_pathname(*entry));
+  }
+  read.end = (*stream)->finish();
+  return read;
+}
+
+TEST(TarStream, HashesTheExactUncompressedBytesWhateverTheCompression) {
+  std::string tar = TarBuilder().file("a", std::string(5000, 'q')).directory("d").bytes() +
+                    std::string(9 * 512, '\0');
+  for (const char* filter : {"none", "gzip", "bzip2", "xz", "zstd"}) {
+    std::string bytes = std::string_view(filter) == "none" ? tar : compress(tar, filter);
+    Read read = read_whole(bytes);
+    ASSERT_TRUE(read.end) << filter << ": " << read.end.error().message();
+    EXPECT_EQ(read.names, (std::vector<std::string>{"a", "d"})) << filter;
+    EXPECT_EQ(read.end->digest, sys::sha256(tar)) << filter;
+    EXPECT_EQ(read.end->bytes, tar.size()) << filter;
+  }
+}
+
+TEST(TarStream, TheDigestCoversWhatFollowsTheEndMark) {
+  std::string tar = TarBuilder().file("a").bytes();
+  std::string longer = tar + std::string(512, 'j') + std::string(512, '\0');
+  Read read = read_whole(longer);
+  ASSERT_TRUE(read.end);
+  EXPECT_EQ(read.end->digest, sys::sha256(longer));
+}
+
+TEST(TarStream, AnEmptyArchiveIsAnArchive) {
+  Read read = read_whole(std::string(10240, '\0'));
+  ASSERT_TRUE(read.end) << read.end.error().message();
+  EXPECT_TRUE(read.names.empty());
+}
+
+TEST(TarStream, EmptyInputAndGarbageAreNoTar) {
+  std::string noise;
+  for (int i = 0; i < 4000; ++i) noise += static_cast<char>(i * 7919 >> 3);
+  for (const std::string& bytes :
+       {std::string(), std::string("hello"), noise, std::string("PK\x03\x04 a zip"),
+        compress("hello", "gzip"), compress(noise, "zstd"), compress("", "gzip")}) {
+    Read read = read_whole(bytes);
+    ASSERT_FALSE(read.end) << bytes.size();
+    EXPECT_EQ(read.end.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_NE(read.end.error().message().find("not a tar archive"), std::string::npos)
+        << read.end.error().message();
+  }
+}
+
+TEST(TarStream, EveryTruncationIsSeen) {
+  std::string tar =
+      TarBuilder().file("a", std::string(1500, 'q')).file("b", "end").bytes_without_end();
+  for (size_t size = 1; size <= tar.size(); size += 97)
+    EXPECT_FALSE(read_whole(tar.substr(0, size)).end) << size;
+  EXPECT_FALSE(read_whole(tar).end);
+  std::string packed = compress(tar + std::string(1024, '\0'), "gzip");
+  EXPECT_TRUE(read_whole(packed).end);
+  EXPECT_FALSE(read_whole(packed.substr(0, packed.size() / 2)).end);
+}
+
+TEST(TarStream, ADamagedHeaderIsRefused) {
+  std::string tar = TarBuilder().file("a").file("b").bytes();
+  tar[1024 + 3] ^= 1;  // the second header's name: its checksum is wrong now
+  EXPECT_FALSE(read_whole(tar).end);
+}
+
+TEST(TarStream, NamesAreBytes) {
+  std::string latin = "caf\xe9";
+  std::string decomposed = "e\xcc\x81";
+  std::string tar = TarBuilder()
+                        .file(latin)
+                        .file(decomposed)
+                        .add({.name = "short", .pax = {{"path", decomposed + "2"}}})
+                        .bytes();
+  EXPECT_EQ(read_whole(tar).names, (std::vector<std::string>{latin, decomposed, decomposed + "2"}));
+}
+
+TEST(UnpackReport, SurvivesTheWayWithAnyBytesInPaths) {
+  std::string odd;
+  for (int i = 1; i < 256; ++i) odd += static_cast<char>(i);
+  Unpacked unpacked{sys::sha256("x"), 1, 2, 3, 4, {odd, ""}};
+  Result<Unpacked> back = parse_report(report_of(unpacked));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->diff_id, unpacked.diff_id);
+  EXPECT_EQ(back->tar_size, 1u);
+  EXPECT_EQ(back->files_size, 2u);
+  EXPECT_EQ(back->entries, 3u);
+  EXPECT_EQ(back->dropped_xattrs, 4u);
+  EXPECT_EQ(back->opaque, unpacked.opaque);
+}
+
+TEST(UnpackReport, CarriesErrorsWithKindAndErrno) {
+  Result<Unpacked> back = parse_report(report_of(Error::from_errno(ENOSPC, "cannot write 'a'")));
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().kind(), ErrorKind::kResourceExhausted);
+  EXPECT_EQ(back.error().errnum(), ENOSPC);
+  EXPECT_NE(back.error().message().find("cannot write 'a'"), std::string::npos);
+}
+
+TEST(UnpackReport, HostileReportsAreErrorsAndNeverMore) {
+  for (const char* text :
+       {"", "[]", "null", "{}", "{\"diff_id\":1}", "{\"error\":[]}", "{\"diff_id\":\"sha256:..\"}",
+        "{\"error\":{\"errno\":\"x\"}}", R"({"diff_id":"sha256:zz","tar_size":-1})"})
+    EXPECT_FALSE(parse_report(text)) << text;
+}
+
+TEST(ShownName, EscapesWhatWouldMoveACursor) {
+  EXPECT_EQ(shown("a\nb\x1b[2J\\"), "a\\x0ab\\x1b[2J\\\\");
+  EXPECT_LT(shown(std::string(10000, 'a')).size(), 300u);
+}
+
+}  // namespace
+}  // namespace wherry::archive
