@@ -1,10 +1,12 @@
 #include "sys/rtnetlink.h"
 
 #include <arpa/inet.h>
+#include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -97,6 +99,18 @@ void add_no_ipv6_addresses(Batch& batch, int index, const std::string& name) {
   NetlinkBuffer::Nest families(buffer, IFLA_AF_SPEC);
   NetlinkBuffer::Nest family(buffer, AF_INET6);
   buffer.put_u8(IFLA_INET6_ADDR_GEN_MODE, kAddressGenerationNone);
+}
+
+// Lets a frame leave by the port it came from: a container that reaches a published port of its own
+// through the host's address, where br_netfilter translates already on the bridge.
+void add_hairpin(Batch& batch, const std::string& name) {
+  NetlinkBuffer& buffer = batch.begin(RTM_NEWLINK, 0, "cannot set hairpin mode of '" + name + "'");
+  buffer.fixed(link_header(0, false));
+  buffer.put_string(IFLA_IFNAME, name);
+  NetlinkBuffer::Nest info(buffer, IFLA_LINKINFO);
+  buffer.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
+  NetlinkBuffer::Nest data(buffer, IFLA_INFO_SLAVE_DATA);
+  buffer.put_u8(IFLA_BRPORT_MODE, 1);
 }
 
 void add_link_up(Batch& batch, int index, const std::string& name) {
@@ -241,7 +255,24 @@ Result<void> create_veth(const LinkPlan& plan, int netns_fd) {
   }
   // Early enough: our end has no carrier before the peer is up.
   add_no_ipv6_addresses(batch, 0, plan.host_interface);
+  add_hairpin(batch, plan.host_interface);
   return batch.send();
+}
+
+// ETHTOOL_GLINK runs the pending link-watch work of a device before it answers.
+Result<void> settle_link(const LinkPlan& plan) {
+  Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return Error::from_errno(errno, "cannot open a socket");
+  for (const std::string& name : {plan.host_interface, plan.bridge}) {
+    TRY_VOID(check_name(name));
+    ethtool_value value{ETHTOOL_GLINK, 0};
+    ifreq request{};
+    memcpy(request.ifr_name, name.data(), name.size());
+    request.ifr_data = reinterpret_cast<char*>(&value);
+    if (ioctl(fd.get(), SIOCETHTOOL, &request) != 0)
+      return Error::from_errno(errno, "cannot settle link '" + name + "'");
+  }
+  return {};
 }
 
 Result<void> configure_links(const LinkPlan* plan) {
