@@ -64,6 +64,10 @@ class Cgroup {
   // just dying; a living one is kConflict.
   Result<void> remove() const;
 
+  // The end of a container: remove() at once where nobody is left (the usual case, one rmdir per
+  // hierarchy), else kill_all(timeout_ms) first.
+  Result<void> destroy(int timeout_ms) const;
+
   // Where the container's own cgroup lies, one per hierarchy, for the mount on /sys/fs/cgroup.
   // `name` is the hierarchy's directory there: "cpu,cpuacct", "systemd", "unified"; empty for pure
   // version 2.
@@ -86,6 +90,7 @@ class Cgroup {
   Result<void> open_joins();
   std::vector<std::string> all_paths() const;
   bool v2_populated() const;
+  Result<void> remove_until(int64_t deadline_ns) const;
   Result<bool> signal_leftovers(int64_t deadline_ns) const;
 
   std::string path_;

@@ -186,15 +186,25 @@ Result<void> Cgroup::kill_all(int timeout_ms) const {
   return failpoint("runtime.cgroup.killed");
 }
 
-Result<void> Cgroup::remove() const {
-  const int64_t deadline = monotonic_ns() + kRemoveTimeout;
+Result<void> Cgroup::remove_until(int64_t deadline_ns) const {
   Result<void> first;
   for (const std::string& directory : all_paths()) {
-    Result<void> removed = remove_cgroup_tree(directory, deadline);
+    Result<void> removed = remove_cgroup_tree(directory, deadline_ns);
     if (!removed && first) first = std::move(removed);
   }
-  if (!first) return first;
+  return first;
+}
+
+Result<void> Cgroup::remove() const {
+  TRY_VOID(remove_until(monotonic_ns() + kRemoveTimeout));
   return failpoint("runtime.cgroup.removed");
+}
+
+Result<void> Cgroup::destroy(int timeout_ms) const {
+  const Result<void> removed = remove_until(0);
+  if (removed) return failpoint("runtime.cgroup.removed");
+  TRY_VOID(kill_all(timeout_ms));
+  return remove();
 }
 
 namespace {

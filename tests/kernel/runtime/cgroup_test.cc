@@ -334,6 +334,18 @@ TEST_F(CgroupTest, RemoveTakesChildGroupsAlongAndIsIdempotent) {
   EXPECT_EQ(Cgroup::open(path_).error().kind(), ErrorKind::kNotFound);
 }
 
+TEST_F(CgroupTest, DestroyKillsWhoIsLeftAndRemoves) {
+  const Cgroup cgroup = create();
+  const pid_t child = spawn(cgroup, sleep_forever);
+  const auto destroyed = cgroup.destroy(5000);
+  ASSERT_TRUE(destroyed) << destroyed.error().message();
+  EXPECT_EQ(WTERMSIG(reap(child)), SIGKILL);
+  for (const std::string& directory : everywhere(path_)) {
+    EXPECT_NE(::access(directory.c_str(), F_OK), 0) << directory;
+  }
+  ASSERT_TRUE(cgroup.destroy(5000)) << "idempotent";
+}
+
 TEST_F(CgroupTest, RemoveRefusesWhileSomebodyLives) {
   const Cgroup cgroup = create();
   spawn(cgroup, sleep_forever);
