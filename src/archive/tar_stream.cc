@@ -54,8 +54,8 @@ Error TarStream::corrupt(::archive* reader) const {
 
 Result<void> TarStream::open_raw() {
   archive_entry* entry = nullptr;
-  if (archive_read_open_fd(raw_.get(), fd_, kReadSize) != ARCHIVE_OK) return corrupt(raw_.get());
-  int code = archive_read_next_header(raw_.get(), &entry);
+  int code = archive_read_open_fd(raw_.get(), fd_, kReadSize);
+  if (code == ARCHIVE_OK) code = archive_read_next_header(raw_.get(), &entry);
   if (code == ARCHIVE_EOF) return not_a_tar();
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) {
     // What the raw reader says of an empty input; its error number is not public.
