@@ -1,0 +1,101 @@
+"""The guest's tests: shell scripts in the guest, with $w for the CLI on the guest's default roots."""
+import dataclasses
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    script: str
+    full_only: bool = False
+
+
+PRELUDE = r"""
+set -e
+modprobe -a overlay bridge veth nf_tables nft_chain_nat nft_masq br_netfilter 2>/dev/null || true
+modprobe overlay
+cat > /payload/env <<'END'
+export LD_LIBRARY_PATH=/payload/lib PATH=/payload:$PATH
+w=/payload/wherry
+equal() { [ "$1" = "$2" ] || { echo "is '$1', expected '$2'"; exit 1; }; }
+# The cgroup folder of a container on the host's hierarchy.
+group() { local pid; pid=$($w inspect -f '{{.State.Pid}}' "$1"); echo "/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$pid/cgroup)"; }
+END
+. /payload/env
+$w import /payload/busybox.tar busybox:test
+"""
+
+CASES = [
+    Case("run gives output and exit code on kernel 6.1", r"""
+equal "$($w run --rm busybox:test echo hello)" hello
+code=0; $w run --rm busybox:test sh -c 'exit 5' || code=$?
+equal $code 5
+equal "$($w ps -aq)" ""
+echo good
+"""),
+    Case("memory, cpu and pids limits are written on cgroup v2", r"""
+$w run -d --name limited -m 64m --cpus 0.5 --pids-limit 30 busybox:test sleep 1000
+g=$(group limited)
+equal "$(cat $g/memory.max)" 67108864
+equal "$(cat $g/memory.swap.max)" 67108864
+equal "$(cat $g/cpu.max)" "50000 100000"
+equal "$(cat $g/pids.max)" 30
+equal "$($w exec limited cat /sys/fs/cgroup/memory.max)" 67108864
+$w rm -f limited
+[ ! -e "$g" ]
+echo good
+"""),
+    Case("the cgroup namespace is private on cgroup v2", r"""
+equal "$($w run --rm busybox:test cat /proc/self/cgroup)" 0::/
+echo good
+"""),
+    Case("too much memory is an OOM kill that inspect tells", r"""
+code=0; $w run --name hungry -m 16m busybox:test sh -c 'head -c 200m /dev/zero | tail' || code=$?
+[ $code != 0 ]
+equal "$($w inspect -f '{{.State.OOMKilled}}' hungry)" true
+$w rm -f hungry
+echo good
+"""),
+    Case("devices outside the list are refused by the device program", r"""
+code=0; $w run --rm busybox:test sh -c 'mknod /tmp/d b 254 0 && cat /tmp/d' || code=$?
+equal $code 1
+$w run --rm busybox:test sh -c 'head -c 1 /dev/zero >/dev/null && echo x >/dev/null'
+echo good
+"""),
+    Case("exec, stop, start, logs and rm work under kernel 6.1", r"""
+$w run -d --name web busybox:test sh -c 'echo started; trap "exit 3" TERM; while :; do sleep 0.1; done'
+equal "$($w exec web sh -c 'echo $((1+1))')" 2
+$w stop web
+equal "$($w inspect -f '{{.State.ExitCode}}' web)" 3
+$w start web
+equal "$($w inspect -f '{{.State.Running}}' web)" true
+$w logs web | grep -c started | grep -qx 2
+$w rm -f web
+echo good
+"""),
+    Case("a bridged container has an address and a published port answers", r"""
+$w run -d --name server -p 127.0.0.1:8080:80 busybox:test sh -c 'while :; do echo answer | nc -l -p 80; done'
+for i in $(seq 100); do out=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080 && cat <&3' 2>/dev/null) && [ -n "$out" ] && break; sleep 0.1; done
+equal "$out" answer
+$w rm -f server
+echo good
+"""),
+    Case("containers outlive the service that started them", r"""
+systemd-run --wait -p LogLevelMax=err -E LD_LIBRARY_PATH=/payload/lib $w run -d --name free busybox:test sleep 1000
+equal "$($w inspect -f '{{.State.Running}}' free)" true
+$w rm -f free
+echo good
+"""),
+    Case("nothing is left behind", r"""
+equal "$(ls /run/wherry/containers 2>/dev/null)" ""
+[ "$(ip -br link | grep -c "^veth" || true)" = 0 ]
+pgrep -x wherry-monitor && exit 1
+echo good
+"""),
+    Case("twenty containers start and go at once", r"""
+for i in $(seq 20); do $w run -d --name many$i busybox:test sleep 1000 & done; wait
+equal "$($w ps -q | wc -l)" 20
+for i in $(seq 20); do $w rm -f many$i & done; wait
+equal "$($w ps -aq)" ""
+echo good
+""", full_only=True),
+]
