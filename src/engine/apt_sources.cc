@@ -38,7 +38,7 @@ std::optional<AptSource> parse_line(std::string_view line) {
     line = trim(line.substr(close + 1));
   }
   std::vector<std::string> parts = words(line);
-  if (parts.size() < 2) return std::nullopt;
+  if (parts.size() < 2 || !parts[0].contains(':')) return std::nullopt;
   source.uri = parts[0];
   source.suite = parts[1];
   source.components.assign(parts.begin() + 2, parts.end());
