@@ -2,9 +2,11 @@
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 #include "runtime/mount_plan.h"
 #include "runtime/targets.h"
@@ -84,6 +86,13 @@ Result<void> make_node(int parent, const std::string& name, const DeviceNode& no
   return {};
 }
 
+Result<void> make_link(int dev, const Link& link) {
+  // A kernel without /proc/kcore leaves nothing to link to.
+  if (std::string_view(link.name) == "core" && access(link.target, F_OK) != 0) return {};
+  if (symlinkat(link.target, dev, link.name) == 0 || errno == EEXIST) return {};
+  return Error::from_errno(errno, "cannot make the link '/dev/" + std::string(link.name) + "'");
+}
+
 }  // namespace
 
 Result<std::vector<DeviceNode>> plan_devices(const std::vector<oci::Device>& devices) {
@@ -118,9 +127,7 @@ Result<void> make_devices(int root, const std::vector<DeviceNode>& nodes) {
             "cannot make the device '" + node.path + "'");
     TRY_VOID(make_node(parent.get(), name, node));
   }
-  for (const Link& link : kLinks)
-    if (symlinkat(link.target, dev.get(), link.name) != 0 && errno != EEXIST)
-      return Error::from_errno(errno, "cannot make the link '/dev/" + std::string(link.name) + "'");
+  for (const Link& link : kLinks) TRY_VOID(make_link(dev.get(), link));
   return {};
 }
 
