@@ -123,6 +123,11 @@ Result<int> run_prepared(Invocation& call, const RunRequest& request) {
 }  // namespace
 
 Result<int> run_container(Invocation& call) {
+  if (call.flags.boolean("detach") && call.flags.has("attach")) {
+    report_error(Error(ErrorKind::kInvalidArgument,
+                       "conflicting options: cannot specify both --attach and --detach"));
+    return 1;
+  }
   TRY(RunRequest request, prepare(call));
   const engine::ContainerConfig& config = request.create.config;
   if (Result<void> usable = check_terminal(config.attach_stdin && config.open_stdin, config.tty);

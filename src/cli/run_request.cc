@@ -42,8 +42,6 @@ Result<void> set_streams(engine::ContainerConfig& config, const ParsedFlags& fla
   config.tty = flags.boolean("tty");
   config.open_stdin = flags.boolean("interactive");
   std::vector<std::string> wanted = flags.list("attach");
-  if (detach && !wanted.empty())
-    return invalid("conflicting options: cannot specify both --attach and --detach");
   for (const std::string& stream : wanted) {
     std::string name = to_lower(stream);
     if (name == "stdin") config.attach_stdin = true;
