@@ -176,7 +176,7 @@ std::string escaped(std::string_view text) {
 
 TEST(JsonEscape, FollowsGosEncoder) {
   EXPECT_EQ(escaped("a\"b\\c\n\r\t\x01\x7f<>&"),
-            "a\\\"b\\\\c\\n\\r\\u0009\\u0001\\u007f\\u003c\\u003e\\u0026");
+            "a\\\"b\\\\c\\n\\r\\u0009\\u0001\x7f\\u003c\\u003e\\u0026");
   EXPECT_EQ(escaped("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
             "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
   EXPECT_EQ(escaped("\xe2\x80\xa8\xe2\x80\xa9"), "\\u2028\\u2029");

@@ -1,0 +1,81 @@
+"""What the benchmarks share: a sandbox with a journalled disk, wherry and a dockerd in it, interleaved runs.
+
+Both engines have their stores on the same loop-mounted ext4 file system and use the same image. Runs alternate,
+so that a change of the machine's mood hits both.
+"""
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "tests"))
+
+from harness import images, peers, sandbox  # noqa: E402
+from harness.wherry import Wherry  # noqa: E402
+
+IMAGE = "busybox:bench"
+
+
+def in_sandbox(main) -> None:
+    """Runs main() in a private machine."""
+    if "WHERRY_TEST_DISK" in os.environ:
+        main()
+    else:
+        images.busybox_tar()  # made outside, where the package archive can be reached
+        peers.tree()
+        sys.exit(sandbox.enter([sys.executable, *sys.argv]))
+
+
+def wherry_with_image() -> Wherry:
+    w = Wherry()
+    w.ok("import", images.busybox_tar(), IMAGE)
+    return w
+
+
+def dockerd() -> peers.Dockerd:
+    return peers.Dockerd(pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "docker")
+
+
+def import_into(docker: peers.Dockerd) -> None:
+    with open(images.busybox_tar(), "rb") as tar:
+        done = subprocess.run(docker.command("import", "-", IMAGE), stdin=tar, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.decode())
+
+
+def print_versions(w: Wherry, docker: peers.Dockerd | None = None) -> None:
+    print(f"kernel  {platform.release()}, {os.cpu_count()} cores")
+    print("wherry ", w.ok("version").strip().splitlines()[0])
+    if docker is not None:
+        print("dockerd", docker.ok("version", "--format", "{{.Server.Version}}").strip())
+
+
+def milliseconds(command: list[str], env=None) -> float:
+    begin = time.monotonic_ns()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, env=env)
+    spent = (time.monotonic_ns() - begin) / 1e6
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: {done.returncode}: {done.stderr.decode()}")
+    return spent
+
+
+def interleaved(rounds: int, **sides) -> dict[str, list[float]]:
+    """`sides`: name -> a function that runs once and gives its milliseconds. One unmeasured round first."""
+    spent = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, run in sides.items():
+            value = run()
+            if number > 0:
+                spent[name].append(value)
+    return spent
+
+
+def print_pair(title: str, ours: list[float], theirs: list[float]) -> None:
+    a, b = statistics.median(ours), statistics.median(theirs)
+    print(f"{title:32} ours {a:8.2f} ms (min {min(ours):.2f})   theirs {b:8.2f} ms (min {min(theirs):.2f})   "
+          f"ratio 1/{b / a:.1f}", flush=True)

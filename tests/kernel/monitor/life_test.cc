@@ -1,0 +1,224 @@
+// A container's life under its monitor, as clients and later commands see it.
+#include "kernel/monitor/monitor_fixture.h"
+
+namespace wherry::monitor {
+namespace {
+
+using LifeTest = MonitorTest;
+
+TEST_F(LifeTest, RunsAProgramAndTellsItsExit) {
+  Client client = launch(shell("echo out; echo err >&2; exit 3"));
+  EXPECT_EQ(client.welcome().status, "created");
+  EXPECT_EQ(state().status, "created");
+  EXPECT_TRUE(locked());
+  ASSERT_TRUE(client.send(Attach{}));
+  ASSERT_TRUE(client.call(Start{}));
+  Seen seen = until_exit(client);
+  EXPECT_EQ(seen.out, "out\n");
+  EXPECT_EQ(seen.err, "err\n");
+  EXPECT_EQ(seen.exited.code, 3);
+  EXPECT_EQ(seen.exited.signal, 0);
+  RunState end = state();
+  EXPECT_EQ(end.status, "exited");
+  EXPECT_EQ(end.exit_code, 3);
+  EXPECT_GE(end.finished_ns, end.started_ns);
+  EXPECT_FALSE(locked());
+  EXPECT_FALSE(sys::exists_at(run_dir_.get(), "monitor.sock"));
+  EXPECT_NE(log().find("{\"log\":\"out\\n\",\"stream\":\"stdout\""), std::string::npos);
+  EXPECT_NE(log().find("{\"log\":\"err\\n\",\"stream\":\"stderr\""), std::string::npos);
+  EXPECT_EQ(client.receive().error().kind(), ErrorKind::kUnavailable);
+}
+
+TEST_F(LifeTest, SaysRunningBeforeStartedIsAnswered) {
+  Client client = launch(config({"sleep", "1000"}));
+  ASSERT_TRUE(client.call(Start{}));
+  RunState running = state();
+  EXPECT_EQ(running.status, "running");
+  EXPECT_EQ(sys::process_start_time(running.pid), running.start_time);
+  EXPECT_EQ(connect().welcome().status, "running");
+  EXPECT_EQ(client.call(Start{}).error().kind(), ErrorKind::kConflict);
+  ASSERT_TRUE(client.send(WatchExit{}));
+  ASSERT_TRUE(client.call(Signal{SIGKILL}));
+  Seen seen = until_exit(client);
+  EXPECT_EQ(seen.exited.code, 137);
+  EXPECT_EQ(seen.exited.signal, SIGKILL);
+}
+
+TEST_F(LifeTest, PassesInputAndItsHalfClose) {
+  MonitorConfig with_input = shell("cat; echo end");
+  with_input.open_stdin = true;
+  Client client = launch(with_input);
+  ASSERT_TRUE(client.send(Attach{true, true, true}));
+  ASSERT_TRUE(client.send(Input{"before "}));
+  ASSERT_TRUE(client.call(Start{}));
+  ASSERT_TRUE(client.send(Input{"after\n"}));
+  ASSERT_TRUE(client.send(InputEof{}));
+  EXPECT_EQ(until_exit(client).out, "before after\nend\n");
+}
+
+TEST_F(LifeTest, ReadsNothingWithoutInput) {
+  Client client = launch(shell("cat; echo end"));
+  ASSERT_TRUE(client.send(Attach{}));
+  ASSERT_TRUE(client.call(Start{}));
+  EXPECT_EQ(until_exit(client).out, "end\n");
+}
+
+TEST_F(LifeTest, ClosesStdinWhenTheOnlyFeederGoes) {
+  MonitorConfig with_input = shell("cat; exit 5");
+  with_input.open_stdin = with_input.stdin_once = true;
+  Client feeder = launch(with_input);
+  ASSERT_TRUE(feeder.send(Attach{true, false, false}));
+  ASSERT_TRUE(feeder.call(Start{}));
+  Client watcher = connect();
+  ASSERT_TRUE(watcher.send(WatchExit{}));
+  {
+    Client gone = std::move(feeder);
+  }
+  EXPECT_EQ(until_exit(watcher).exited.code, 5);
+}
+
+TEST_F(LifeTest, GivesATerminalItsSizeAndMergesStreams) {
+  MonitorConfig terminal = shell("stty size; echo err >&2; read x; stty size; cat");
+  terminal.open_stdin = true;
+  terminal.container->spec.process.terminal = true;
+  Client client = launch(terminal);
+  ASSERT_TRUE(client.send(Attach{true, true, true}));
+  ASSERT_TRUE(client.send(Resize{33, 44}));
+  ASSERT_TRUE(client.call(Start{}));
+  until_output(client, "33 44\r\nerr\r\n");
+  ASSERT_TRUE(client.send(Resize{55, 66}));
+  ASSERT_TRUE(client.send(Input{"go\n"}));
+  until_output(client, "55 66\r\n");
+  ASSERT_TRUE(client.send(Input{"\x04"}));
+  EXPECT_EQ(until_exit(client).exited.code, 0);
+}
+
+TEST_F(LifeTest, TellsThatAProgramIsMissing) {
+  Result<Client> client = Client::launch(config({"nosuch"}));
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(client.error().message(), "exec: \"nosuch\": executable file not found in $PATH");
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+}
+
+TEST_F(LifeTest, RecordsWhyAProgramCouldNotBeExecuted) {
+  // Found and executable, but no format the kernel knows: only execve itself can tell.
+  std::string program = directory_ + "/root/bin/garbage";
+  sys::Fd file = *sys::open_file(program, O_WRONLY | O_CREAT, 0755);
+  ASSERT_TRUE(sys::write_all(file.get(), "\x01\x02\x03"));
+  file.reset();
+  Client client = launch(config({"garbage"}));
+  sys::Fd init = pidfd(state().pid);
+  Result<void> started = client.call(Start{});
+  ASSERT_FALSE(started);
+  wait_for_end(init);
+  RunState end = state();
+  EXPECT_EQ(end.status, "exited");
+  EXPECT_EQ(end.error, started.error().message());
+  EXPECT_EQ(end.error_kind, kind_name(started.error().kind()));
+  EXPECT_EQ(end.started_ns, 0);
+  EXPECT_FALSE(locked());
+  EXPECT_EQ(client.receive().error().kind(), ErrorKind::kUnavailable);
+}
+
+TEST_F(LifeTest, TellsWhyAContainerCannotBeCreatedAndKeepsNothing) {
+  MonitorConfig broken = shell("true");
+  broken.container->spec.mounts.push_back({"/x", "bind", directory_ + "/missing", {"rbind"}});
+  Result<Client> client = Client::launch(broken);
+  ASSERT_FALSE(client);
+  EXPECT_NE(client.error().message().find("missing"), std::string::npos)
+      << client.error().message();
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+}
+
+TEST_F(LifeTest, LeavesNoTraceWhenTheClientVanishesBeforeStart) {
+  sys::Fd monitor, init;
+  {
+    Client client = launch(shell("true"));
+    monitor = pidfd(state().monitor_pid);
+    init = pidfd(state().pid);
+  }
+  wait_for_end(monitor);
+  wait_for_end(init);
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+}
+
+TEST_F(LifeTest, RefusesASecondMonitorForOneRunDirectory) {
+  Client client = launch(shell("true"));
+  Result<Client> second = Client::launch(shell("true"));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(state().status, "created");
+}
+
+TEST_F(LifeTest, OutlivesSignalsMeantForItsCaller) {
+  Client client = launch(config({"sleep", "1000"}));
+  ASSERT_TRUE(client.call(Start{}));
+  for (int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) ::kill(state().monitor_pid, number);
+  EXPECT_EQ(connect().welcome().status, "running");
+  EXPECT_NE(getsid(state().monitor_pid), getsid(0));
+  ASSERT_TRUE(client.send(WatchExit{}));
+  ASSERT_TRUE(client.call(Signal{SIGKILL}));
+  until_exit(client);
+}
+
+TEST_F(LifeTest, TakesItsContainerAlongWhenItIsKilled) {
+  Client client = launch(config({"sleep", "1000"}));
+  ASSERT_TRUE(client.call(Start{}));
+  sys::Fd init = pidfd(state().pid);
+  ::kill(state().monitor_pid, SIGKILL);
+  wait_for_end(init);
+  EXPECT_EQ(client.receive().error().kind(), ErrorKind::kUnavailable);
+  EXPECT_FALSE(locked());
+  EXPECT_EQ(state().status, "running");  // what "monitor lost" looks like
+}
+
+TEST_F(LifeTest, KillsWhatTheInitLeavesBehind) {
+  Client client = launch(shell("sleep 1000 & echo $!; exit 0"));
+  ASSERT_TRUE(client.send(Attach{}));
+  ASSERT_TRUE(client.call(Start{}));
+  EXPECT_EQ(until_exit(client).exited.code, 0);
+}
+
+TEST_F(LifeTest, UndoesEverythingAtEachFailpointBeforeRunning) {
+  for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
+    setenv("WHERRY_FAILPOINT", (std::string(point) + ":enospc").c_str(), 1);
+    Result<Client> client = Client::launch(shell("true"));
+    ASSERT_FALSE(client) << point;
+    EXPECT_EQ(client.error().kind(), ErrorKind::kResourceExhausted) << point;
+    EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty()) << point;
+  }
+  for (const char* point : {"monitor.before_start", "monitor.running"}) {
+    setenv("WHERRY_FAILPOINT", (std::string(point) + ":enospc").c_str(), 1);
+    Client client = launch(config({"sleep", "1000"}));
+    sys::Fd init = pidfd(state().pid);
+    ASSERT_FALSE(client.call(Start{})) << point;
+    wait_for_end(init);
+    EXPECT_EQ(state().status, "exited") << point;
+    EXPECT_EQ(client.receive().error().kind(), ErrorKind::kUnavailable);
+  }
+}
+
+TEST_F(LifeTest, DiesWithItsContainerAtEachFailpoint) {
+  for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
+    setenv("WHERRY_FAILPOINT", (std::string(point) + ":kill").c_str(), 1);
+    EXPECT_FALSE(Client::launch(shell("true"))) << point;
+    EXPECT_FALSE(locked()) << point;
+  }
+  for (const char* point : {"monitor.before_start", "monitor.running", "monitor.exited",
+                            "monitor.state_written", "monitor.before_settle"}) {
+    setenv("WHERRY_FAILPOINT", (std::string(point) + ":kill").c_str(), 1);
+    Client client = launch(shell("true"));
+    sys::Fd init = pidfd(state().pid);
+    [[maybe_unused]] Result<void> started = client.call(Start{});
+    while (client.receive()) {
+    }
+    wait_for_end(init);
+    EXPECT_FALSE(locked()) << point;
+    EXPECT_TRUE(runtime::kill_cgroup(cgroup_ + "/c", 5000));
+    EXPECT_TRUE(runtime::remove_cgroup(cgroup_ + "/c"));
+  }
+}
+
+}  // namespace
+}  // namespace wherry::monitor
