@@ -11,12 +11,24 @@
 namespace wherry::network {
 namespace {
 
+// The acknowledgements of one transaction must fit the socket's buffer.
+constexpr size_t kDeletionsAtOnce = 64;
+
 void begin(sys::NetlinkBuffer& buffer, uint16_t message, uint16_t flags) {
   buffer.begin(static_cast<uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message), flags);
   nfgenmsg header{};
   header.nfgen_family = AF_INET;
   header.version = NFNETLINK_V0;
   buffer.fixed(header);
+}
+
+// A flow may end by itself meanwhile.
+Result<void> send_deletions(sys::NetlinkSocket& socket, std::string_view deletions) {
+  TRY_CTX(auto failures, socket.transact(deletions), "cannot forget tracked connections");
+  for (const sys::NetlinkFailure& failure : failures)
+    if (failure.errnum != ENOENT)
+      return Error::from_errno(failure.errnum, "cannot forget tracked connections");
+  return {};
 }
 
 // The answering side of a flow: {source address, protocol}.
@@ -46,7 +58,8 @@ Result<void> forget_udp_flows(const std::vector<PortElement>& ports) {
   sys::NetlinkBuffer request;
   begin(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP);
   TRY_CTX(auto replies, socket.ask(request.bytes()), "cannot list tracked connections");
-  sys::NetlinkBuffer deletions;
+  std::optional<sys::NetlinkBuffer> deletions;
+  size_t count = 0;
   for (const sys::NetlinkReply& reply : replies) {
     if (reply.payload.size() < sizeof(nfgenmsg)) continue;
     std::string_view flow = std::string_view(reply.payload).substr(sizeof(nfgenmsg));
@@ -54,16 +67,15 @@ Result<void> forget_udp_flows(const std::vector<PortElement>& ports) {
     std::optional<std::string_view> origin = sys::find_attribute(flow, CTA_TUPLE_ORIG);
     if (!answerer || !origin || answerer->protocol != IPPROTO_UDP) continue;
     if (!containers.contains(answerer->address)) continue;
-    begin(deletions, IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
-    deletions.put(CTA_TUPLE_ORIG | NLA_F_NESTED, *origin);
-    if (auto id = sys::find_attribute(flow, CTA_ID)) deletions.put(CTA_ID, *id);
+    if (!deletions) deletions.emplace();
+    begin(*deletions, IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
+    deletions->put(CTA_TUPLE_ORIG | NLA_F_NESTED, *origin);
+    if (auto id = sys::find_attribute(flow, CTA_ID)) deletions->put(CTA_ID, *id);
+    if (++count % kDeletionsAtOnce != 0) continue;
+    TRY_VOID(send_deletions(socket, deletions->bytes()));
+    deletions.reset();
   }
-  if (deletions.bytes().empty()) return {};
-  TRY_CTX(auto failures, socket.transact(deletions.bytes()), "cannot forget tracked connections");
-  for (const sys::NetlinkFailure& failure : failures)
-    if (failure.errnum != ENOENT)
-      return Error::from_errno(failure.errnum, "cannot forget tracked connections");
-  return {};
+  return deletions ? send_deletions(socket, deletions->bytes()) : Result<void>();
 }
 
 }  // namespace wherry::network

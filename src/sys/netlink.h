@@ -106,6 +106,7 @@ class NetlinkSocket {
   static Result<NetlinkSocket> open(int protocol);
 
   // Sends all messages at once; returns what failed, in the kernel's order: empty when all is well.
+  // At most some 200 messages may ask for an acknowledgement: more overflow the socket (ENOBUFS).
   // An error of the result itself means the transaction could not be made at all.
   Result<std::vector<NetlinkFailure>> transact(std::string_view messages);
 

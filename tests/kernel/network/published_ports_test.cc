@@ -123,6 +123,23 @@ TEST_F(PublishedPorts, TakeAUdpFlowAlongToTheNextContainer) {
   EXPECT_EQ(recv(next.get(), &byte, 1, 0), 1);
 }
 
+TEST_F(PublishedPorts, ForgetHundredsOfUdpFlowsAtOnce) {
+  RunningContainer dns = start(*root_, 'a', {{"udp", "", 5353, 53}});
+  sys::Fd server = udp_in(dns.netns.get(), 53);
+  for (int i = 0; i < 300; ++i) {
+    sys::Fd client = udp_in(outside_.get(), 0);
+    sockaddr_in host{};
+    host.sin_family = AF_INET;
+    host.sin_port = htons(5353);
+    host.sin_addr.s_addr = htonl(kHostAddress);
+    ASSERT_EQ(sendto(client.get(), "x", 1, 0, reinterpret_cast<sockaddr*>(&host), sizeof host), 1);
+  }
+  EXPECT_GE(std::stoi(shell("cat /proc/sys/net/netfilter/nf_conntrack_count")), 250);
+  Result<void> released = root_->networks->release(dns.id);
+  ASSERT_TRUE(released.has_value()) << released.error().message();
+  EXPECT_LT(std::stoi(shell("cat /proc/sys/net/netfilter/nf_conntrack_count")), 20);
+}
+
 TEST_F(PublishedPorts, AreChosenFreeWhenNoneIsNamed) {
   sys::Fd taken = listen_in(host_.get(), 32768);
   RunningContainer web = start(*root_, 'a', {{"tcp", "", 0, 80}, {"tcp", "0.0.0.0", 0, 81}});

@@ -143,7 +143,7 @@ TEST_F(Rtnetlink, ListsMoreRoutesThanOneAnswerHolds) {
   NetlinkBuffer buffer;
   constexpr int kRoutes = 2000;
   for (int i = 0; i < kRoutes; ++i) {
-    buffer.begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE);
+    buffer.begin(RTM_NEWROUTE, i + 1 == kRoutes ? NLM_F_ACK | NLM_F_CREATE : NLM_F_CREATE);
     rtmsg header{};
     header.rtm_family = AF_INET;
     header.rtm_dst_len = 24;
