@@ -117,6 +117,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   record.config.hostname = container_hostname(record, host);
   TRY(record.mounts,
       plan_mount_points(record.host_config.binds, record.config.volumes, paths_.root, random_id));
+  record.network_settings.networks[record.host_config.network_mode] = {};
   draft.warnings = config_warnings(record.host_config);
   return draft;
 }

@@ -132,7 +132,7 @@ class LocalEngine final : public Engine {
                                 const std::optional<ContainerRecord>& record);
   Result<void> record_end(ContainerRecord record, const RunView& view);
   Result<void> end_orphan_monitor(const std::string& id);
-  // Deletes record, directories and, where asked, anonymous volumes.
+  // Of a container whose run is released: record, directories and, where asked, anonymous volumes.
   Result<void> remove_locked(const ContainerRecord& record, bool volumes,
                              state::Durability durability);
   // The record with the live state of its run folded in; settles an ended run first where it can.

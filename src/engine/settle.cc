@@ -126,7 +126,6 @@ Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volu
   }
   TRY_VOID(failpoint("engine.remove.recorded"));
   // From here on what is left has no owner, and recovery would finish the work.
-  TRY_VOID(release_run(record.id, false));
   TRY_VOID_CTX(sys::remove_tree_at(fds_.containers.get(), record.id),
                "cannot remove the files of container '" + record.name + "'");
   for (const MountPoint& mount : record.mounts)
