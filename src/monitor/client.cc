@@ -10,6 +10,8 @@
 #include <cstdio>
 
 #include "base/trace.h"
+#include "runtime/cgroup.h"
+#include "runtime/cgroup_hierarchies.h"
 #include "sys/process.h"
 
 namespace wherry::monitor {
@@ -33,11 +35,27 @@ Result<sys::Fd> sealed_document(const std::string& text) {
   return fd;
 }
 
+// The version 2 directory of the engine's cgroup, for the monitor to be born in: to move there
+// later waits about 10 ms for a grace period. Empty where there is no version 2 hierarchy.
+Result<sys::Fd> birth_cgroup(const std::string& path) {
+  if (path.empty()) return sys::Fd();
+  TRY(runtime::Hierarchies hierarchies, runtime::find_hierarchies());
+  if (hierarchies.v2_mount.empty()) return sys::Fd();
+  TRY_VOID(runtime::split_cgroups_path(path));
+  std::string directory = hierarchies.v2_mount + path;
+  Result<sys::Fd> opened = sys::open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (opened || opened.error().kind() != ErrorKind::kNotFound) return opened;
+  TRY_VOID(runtime::Cgroup::ensure(path));
+  return sys::open_file(directory, O_RDONLY | O_DIRECTORY);
+}
+
 Result<sys::Child> spawn_monitor(const MonitorConfig& config, int socket) {
   TRY(std::string program, sys::find_helper("wherry-monitor"));
   TRY(sys::Fd document, sealed_document(to_json(config)));
   TRY(sys::Fd null, sys::open_file("/dev/null", O_RDWR));
+  TRY(sys::Fd cgroup, birth_cgroup(config.engine_cgroup));
   sys::SpawnOptions options;
+  options.cgroup_fd = cgroup.get();
   options.program = std::move(program);
   options.arguments = {"wherry-monitor", config.container_id};
   options.environment = sys::inherited_test_environment();
