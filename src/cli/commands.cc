@@ -56,7 +56,7 @@ constexpr CommandSpec kCommands[] = {
      1, 1, show_history},
     {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show all there is to know about images",
      &kInspectOneFlags, 1, kAny, inspect_images},
-    {"import|image import", "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
+    {"import|image import", "[OPTIONS] FILE|URL|- [REPOSITORY[:TAG]]",
      "Make an image from a tar of a root file system", &kImportFlags, 1, 2, import_image},
     {"bootstrap|image bootstrap", "[OPTIONS] DISTRIBUTION:RELEASE",
      "Make a base image from the distribution's signed packages", &kBootstrapFlags, 1, 1,

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/config.h"
 #include "cli/container_commands.h"
 #include "cli/output.h"
 #include "oci/reference.h"
 #include "sys/fd.h"
+#include "transfer/fetch.h"
 
 namespace wherry::cli {
 namespace {
@@ -31,16 +33,32 @@ constexpr Flag kBootstrap[] = {
     {"variant", 0, kString, "mmdebstrap's package selection", "minbase"},
 };
 
-bool is_url(std::string_view source) {
-  return source.starts_with("http://") || source.starts_with("https://") ||
-         source.starts_with("ftp://");
+constexpr size_t kBlock = 65536;
+
+// Fetches into a nameless file first: only at its end is it known that a body is whole, and an import
+// acknowledges what it has read.
+Result<sys::Fd> fetch_to_file(const std::string& url) {
+  std::string directory = environment_variable("TMPDIR").value_or("/var/tmp");
+  TRY_CTX(sys::Fd file, sys::open_file(directory, O_RDWR | O_TMPFILE, 0600),
+          fmt::format("cannot keep '{}'", url));
+  TRY(transfer::Fetch fetch, transfer::fetch_url(url, 0));
+  std::string block(kBlock, '\0');
+  for (;;) {
+    ssize_t got = read(fetch.body(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno(errno, fmt::format("cannot fetch '{}'", url));
+    if (got == 0) break;
+    TRY_VOID_CTX(sys::write_all(file.get(), {block.data(), static_cast<size_t>(got)}),
+                 fmt::format("cannot keep '{}'", url));
+  }
+  TRY_CTX(uint64_t size, fetch.finish(), fmt::format("cannot fetch '{}'", url));
+  if (lseek(file.get(), 0, SEEK_SET) != 0 || size == 0)
+    return Error(ErrorKind::kCorrupt, fmt::format("'{}' is empty", url));
+  return file;
 }
 
 Result<sys::Fd> open_source(const std::string& source) {
-  if (is_url(source))
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("cannot import '{}': importing from a URL is not supported yet", source))
-        .set_hint("fetch it first: curl -fL URL | wherry import - NAME");
+  if (transfer::is_url(source)) return fetch_to_file(source);
   if (source != "-") return sys::open_file(source, O_RDONLY);
   int copy = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) return Error::from_errno(errno, "cannot read standard input");
