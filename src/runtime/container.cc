@@ -152,7 +152,10 @@ Result<Container> Container::create(const CreateOptions& options) {
     // An init that is gone has said why: its word is the cause, the missing namespace a
     // consequence.
     if (!linked && !state->channel.peer_gone()) return linked;
-    return state->hear_init();
+    TRY_VOID(state->hear_init());
+    // The init has brought its end up: its first packet must not be lost.
+    if (options.link) TRY_VOID_CTX(sys::settle_link(*options.link), "cannot connect the network");
+    return {};
   };
   Result<void> built = build();
   if (!built) return with_undo(std::move(built.error()), state->undo());
