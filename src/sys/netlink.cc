@@ -37,6 +37,14 @@ size_t expected_acks(std::string_view messages) {
   return count;
 }
 
+bool asks_for_dump(std::string_view requests) {
+  bool dump = false;
+  for_each_message(requests, [&](const nlmsghdr& header, std::string_view) {
+    if ((header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP) dump = true;
+  });
+  return dump;
+}
+
 // The failure in an NLMSG_ERROR message; errnum 0 is a plain acknowledgement.
 NetlinkFailure parse_ack(const nlmsghdr& header, std::string_view payload) {
   NetlinkFailure failure{header.nlmsg_seq, EPROTO, {}};
@@ -207,7 +215,9 @@ Result<std::vector<NetlinkFailure>> NetlinkSocket::transact(std::string_view mes
 Result<bool> NetlinkSocket::ask_once(std::string_view requests,
                                      std::vector<NetlinkReply>& replies) {
   TRY_VOID(send(requests));
-  std::string buffer(kDumpBuffer, '\0');
+  // A dump comes in pieces of up to 32 KiB; for one object the zeroing would cost more than the
+  // question.
+  std::string buffer(asks_for_dump(requests) ? kDumpBuffer : kAckBuffer, '\0');
   bool interrupted = false;
   int errnum = 0;
   for (bool done = false; !done;) {
