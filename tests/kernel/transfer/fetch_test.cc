@@ -43,6 +43,7 @@ std::string response(const std::string& path) {
       ssize_t got = read(client.get(), buffer, sizeof buffer);
       if (got <= 0) break;
       request.append(buffer, static_cast<size_t>(got));
+      if (request.front() == 0x16) break;  // a TLS greeting; it gets a plain answer
     }
     size_t begin = request.find(' ') + 1;
     std::string path = request.substr(begin, request.find(' ', begin) - begin);
