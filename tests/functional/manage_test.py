@@ -199,10 +199,10 @@ class Inspect(FunctionalTest):
                          [{"HostIp": "127.0.0.1", "HostPort": "18081"}])
 
     def test_templates(self):
-        self.running("--name", "t")
-        self.assertEqual(self.w.ok("inspect", "-f", "{{.State.Running}} {{.Name}}", "t"), "true /t\n")
+        self.running("--name", "tt")
+        self.assertEqual(self.w.ok("inspect", "-f", "{{.State.Running}} {{.Name}}", "tt"), "true /tt\n")
         self.assertRegex(self.w.ok("inspect", "-f",
-                                   "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "t"),
+                                   "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "tt"),
                          r"^\d+\.\d+\.\d+\.\d+\n$")
 
     def test_a_missing_name_prints_an_empty_list_and_fails(self):

@@ -20,10 +20,10 @@ class ExitCodes(FunctionalTest):
                 self.assertEqual(self.run_image("sh", "-c", f"exit {code}").returncode, code)
 
     def test_a_signal_gives_128_and_its_number(self):
-        self.assertEqual(self.run_image("sh", "-c", "kill -9 $$; sleep 5", options=["--network", "none"])
-                         .returncode in (0, 137), True)
-        done = self.run_image("sh", "-c", "sh -c 'kill -TERM $$'; exit $?")
-        self.assertEqual(done.returncode, 143)
+        self.assertEqual(self.run_image("sh", "-c", "sh -c 'kill -TERM $$'; exit $?").returncode, 143)
+        self.running("--name", "target")
+        self.w.ok("kill", "target")
+        self.assertEqual(self.w.ok("wait", "target"), "137\n")
 
     def test_a_missing_command_is_127_and_named(self):
         self.assert_fails(self.run_image("no-such-program"), 127, "no-such-program", "not found")
@@ -158,7 +158,7 @@ class Signals(FunctionalTest):
 class Settings(FunctionalTest):
     def test_the_environment_has_docker_s_defaults_and_nothing_of_the_caller(self):
         out = dict(line.split("=", 1) for line in
-                   self.output("env", options=["--name", "e"], env={"SECRET": "x"}).splitlines())
+                   self.output("env", env={"SECRET": "x"}).splitlines())
         self.assertEqual(set(out), {"PATH", "HOSTNAME", "HOME"})
         self.assertEqual(out["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         self.assertEqual(out["HOME"], "/root")
@@ -283,14 +283,19 @@ class Confinement(FunctionalTest):
         self.assertNotEqual(self.run_image("unshare", "-m", "true").returncode, 0)
 
     def test_kernel_paths_are_masked_and_read_only(self):
-        self.assertEqual(self.output("cat", "/proc/kcore"), "")
+        masked = [path for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/latency_stats")
+                  if os.path.exists(path)]
+        self.assertGreater(len(masked), 0)
+        for path in masked:
+            self.assertEqual(self.output("cat", path), "", path)
         self.assertEqual(self.output("ls", "/sys/firmware"), "")
         for path in ("/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/x"):
             self.assertNotEqual(self.run_image("sh", "-c", f"echo x > {path}").returncode, 0, path)
 
     def test_the_devices_are_the_usual_ones(self):
         out = self.output("ls", "/dev").split()
-        self.assertEqual(set(out), {"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm",
+        # /dev/core is there where the kernel has /proc/kcore.
+        self.assertEqual(set(out) - {"core"}, {"fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm",
                                     "stderr", "stdin", "stdout", "tty", "urandom", "zero"})
         self.assertEqual(self.run_image("sh", "-c", "mknod /tmp/d b 7 0 && cat /tmp/d").returncode, 1)
 
@@ -306,7 +311,8 @@ class Confinement(FunctionalTest):
 
     def test_no_descriptor_of_the_engine_is_inherited(self):
         self.assertEqual(self.output("sh", "-c", "ls /proc/1/fd | tr '\\n' ' '").split()[:3], ["0", "1", "2"])
-        self.assertEqual(self.output("ls", "-l", "/proc/self/fd").count("->"), 4)
+        # The fourth is ls reading the directory.
+        self.assertEqual(self.output("ls", "/proc/self/fd").split(), ["0", "1", "2", "3"])
 
 
 class Limits(FunctionalTest):

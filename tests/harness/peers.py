@@ -1,7 +1,7 @@
 """Other engines to compare with: Debian packages in a tree of their own, a dockerd inside a sandbox.
 
 Nothing is installed on the host. The tree is made once into build/peers/<suite>; a daemon runs in private
-mount, PID and IPC namespaces pivoted into it, with its data on a disk the caller gives (overlay needs one
+mount and IPC namespaces pivoted into it (its processes end with the sandbox, whose PID namespace they share), with its data on a disk the caller gives (overlay needs one
 that is not itself an overlay), in the network namespace of the caller, which must be a sandbox's.
 """
 import contextlib
@@ -34,7 +34,7 @@ mount -t tmpfs tmp tmp
 mount --bind "$data" peer
 pivot_root . old
 umount -l old
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/tmp
 exec "$@"
 """
 
@@ -61,7 +61,7 @@ class Dockerd:
         self._log = open(self._data / "dockerd.log", "wb")
         # --kill-child: whatever it has started ends with it.
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--propagation", "private",
+            ["unshare", "--mount", "--ipc", "--fork", "--kill-child", "--propagation", "private",
              "bash", "-c", _PIVOT, "peer", str(self._tree), str(self._data), "dockerd",
              "--data-root", "/peer/data", "--exec-root", "/peer/exec", "--pidfile", "/run/docker.pid",
              "-H", "unix:///peer/docker.sock", *self._options],
@@ -78,7 +78,7 @@ class Dockerd:
 
     def command(self, *args) -> list[str]:
         """The docker CLI of the tree, entered with nsenter (about 1 ms, printed by benchmarks)."""
-        return ["nsenter", "-t", str(self._inner()), "-m", "--", "docker", "-H", "unix:///peer/docker.sock",
+        return ["nsenter", "-t", str(self._inner()), "-m", "--", "env", "TMPDIR=/tmp", "docker", "-H", "unix:///peer/docker.sock",
                 *map(str, args)]
 
     def run(self, *args, **options) -> subprocess.CompletedProcess:
