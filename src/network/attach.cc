@@ -1,5 +1,4 @@
 // Leasing and giving back: the half of Networks that runs once a container.
-#include <sys/random.h>
 
 #include <algorithm>
 #include <set>

@@ -13,8 +13,8 @@ struct BridgePlan {
   uint32_t gateway = 0;
 };
 
-// A line that describes what is there now and what it would be when all is well: link index, rules,
-// namespace. Equal to the note that make_bridge left: nothing to do. Needs no lock.
+// True when what is there now (link, rules, forwarding, namespace) equals the note that make_bridge
+// left. Needs no lock.
 Result<bool> bridge_is_ready(const RunDir& run_dir, const BridgePlan& plan);
 
 Result<void> make_bridge(const RunDir& run_dir, const BridgePlan& plan);

@@ -1,7 +1,6 @@
 #include "network/leases.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/text.h"

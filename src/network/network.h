@@ -1,11 +1,11 @@
-// Networks of containers: plans for links, addresses, published ports and nftables, and the leases behind
-// them. The default bridge now; user networks later.
+// Networks of containers: plans for links, addresses, published ports and nftables, and the leases
+// behind them. The default bridge now; user networks later.
 //
-// Plan, then act: make-once objects (bridge, address, ip_forward, nft table and chains, DOCKER-USER accept)
-// are installed by ensure_bridge(); a container costs one LinkPlan and one netlink batch, both plain data
-// that its monitor applies. Names carry a tag of the root, so that several roots live side by side.
-// Leases are boot-scoped: files under <run root>/network, one lock, gone at reboot.
-// Thread rule: any number of processes at once; every method takes the lock it needs.
+// Plan, then act: make-once objects (bridge, address, ip_forward, nft table and chains, DOCKER-USER
+// accept) are installed by ensure_bridge(); a container costs one LinkPlan and one netlink batch,
+// both plain data that its monitor applies. Names carry a tag of the root, so that several roots
+// live side by side. Leases are boot-scoped: files under <run root>/network, one lock, gone at
+// reboot. Thread rule: any number of processes at once; every method takes the lock it needs.
 #pragma once
 
 #include <cstdint>
@@ -56,8 +56,9 @@ struct Attachment {
 
 class Networks {
  public:
-  // `run_root_fd`, borrowed for the object's life; `tag`: a short hash of the root ("" for the default
-  // root: the bridge is then called wherry0, else wh-<tag>); `database` keeps the chosen subnet.
+  // `run_root_fd`, borrowed for the object's life; `tag`: a short hash of the root ("" for the
+  // default root: the bridge is then called wherry0, else wh-<tag>); `database` keeps the chosen
+  // subnet.
   Networks(state::Database& database, int run_root_fd, std::string tag);
 
   // bridge, host and none. The default bridge's subnet is chosen at first use from 172.17-31/16 and
@@ -65,13 +66,13 @@ class Networks {
   Result<std::vector<Network>> list();
   Result<Network> default_bridge();
 
-  // Makes the bridge, its address, forwarding, masquerade and port translation when they are missing in
-  // this network namespace. Cheap when all is there (one file and one link lookup).
+  // Makes the bridge, its address, forwarding, masquerade and port translation when they are
+  // missing in this network namespace. Cheap when all is there (one file and one link lookup).
   Result<void> ensure_bridge(const Network& network);
 
   // Leases an address (never one that is in use; quarantined a moment after release) and the ports.
-  // A taken port is kConflict and names its owner: "port 8080/tcp is already allocated by container 'ID'";
-  // one that some other program of the host holds is found when the monitor binds it.
+  // A taken port is kConflict and names its owner: "port 8080/tcp is already allocated by container
+  // 'ID'"; one that some other program of the host holds is found when the monitor binds it.
   Result<Attachment> attach(const Network& network, const std::string& container_id,
                             const std::vector<PortRequest>& ports);
   // Gives back the address and ports of a container. Idempotent.

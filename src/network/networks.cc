@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/names.h"
-#include "base/text.h"
 #include "base/trace.h"
 #include "network/address.h"
 #include "network/bridge.h"

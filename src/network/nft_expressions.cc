@@ -10,8 +10,6 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
-#include <array>
-
 #include "network/nft_batch.h"
 
 namespace wherry::network {

@@ -5,8 +5,6 @@
 #include <linux/netfilter_ipv4.h>
 #include <netinet/in.h>
 
-#include <cstring>
-
 #include "network/address.h"
 
 namespace wherry::network {

@@ -1,5 +1,5 @@
-// The generated /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as text. Pure functions.
-// Source: reference runtime.md 5.
+// The generated /etc/hosts, /etc/hostname and /etc/resolv.conf of a container, as text. Pure
+// functions. Source: reference runtime.md 5.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ std::string hosts_file(const std::vector<HostsEntry>& entries, bool ipv6);
 // The host's resolv.conf without loopback name servers; when none is left, 8.8.8.8 and 8.8.4.4.
 // Search domains and options are kept. Input above 64 KiB is cut at a line.
 std::string resolv_conf(std::string_view host_file);
-// True when the host's file names only the systemd-resolved stub (127.0.0.53): the caller then gives
-// /run/systemd/resolve/resolv.conf instead.
+// True when the host's file names only the systemd-resolved stub (127.0.0.53): the caller then
+// gives /run/systemd/resolve/resolv.conf instead.
 bool is_resolved_stub(std::string_view host_file);
 
 }  // namespace wherry::network
