@@ -214,6 +214,11 @@ Result<store::Image> LocalEngine::bootstrap(const BootstrapRequest& request) {
   Result<int> code = child.wait();
   std::vector<std::string> tail = listener.finish();
   if (!code) return std::move(code.error());
+  // A builder that failed leaves no tar or half of one; anything else is the store's own trouble,
+  // and then the builder has failed for want of a reader.
+  bool half_a_tar = !image && (image.error().kind() == ErrorKind::kCorrupt ||
+                               image.error().kind() == ErrorKind::kInvalidArgument);
+  if (!image && !half_a_tar) return std::move(image.error());
   if (*code != 0) {
     if (image && image->tags.empty()) [[maybe_unused]]
       auto removed = images->remove(image->id.str(), true, {});

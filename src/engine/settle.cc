@@ -95,16 +95,17 @@ Result<void> LocalEngine::settle_half_made(const std::string& id, const RunView&
 }
 
 Result<void> LocalEngine::record_end(ContainerRecord record, const RunView& view) {
-  bool lost = view.life != RunView::Life::kFinished;
+  // A monitor that ended with an error may have left the cgroup behind.
+  bool unclean = view.life != RunView::Life::kFinished || !view.state.error.empty();
   TRY_VOID(failpoint("engine.settle.observed"));
   if (record.host_config.auto_remove) {
-    TRY_VOID(release_run(record.id, lost));
+    TRY_VOID(release_run(record.id, unclean));
     return remove_locked(record, true, state::Durability::kRelaxed);
   }
   record.state = end_state(view, record.state);
   TRY_VOID(save(record, state::Durability::kDurable));
   TRY_VOID(failpoint("engine.settle.recorded"));
-  return release_run(record.id, lost);
+  return release_run(record.id, unclean);
 }
 
 // A monitor whose creator is gone before the start takes everything back by itself.
