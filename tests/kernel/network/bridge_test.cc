@@ -167,9 +167,11 @@ TEST_F(Bridge, HandsOutDifferentAddressesAndPortsToConcurrentProcesses) {
   for (int i = 0; i < kProcesses; ++i) {
     pid_t child = fork();
     if (child == 0) {
-      std::string id = to_hex({{static_cast<unsigned char>(i)}}) + std::string(62, '0');
-      bool good = root.networks->ensure_bridge(root.bridge).has_value() &&
-                  root.networks->attach(root.bridge, id, {{"tcp", "", 0, 80}}).has_value();
+      const unsigned char raw = static_cast<unsigned char>(i);
+      std::string id = to_hex({&raw, 1}) + std::string(62, '0');
+      std::vector<PortRequest> ports{{"tcp", "", 0, 80}};
+      bool good = root.networks->ensure_bridge(root.bridge).has_value();
+      good = good && root.networks->attach(root.bridge, id, ports).has_value();
       _exit(good ? 0 : 1);
     }
     children.push_back(child);
