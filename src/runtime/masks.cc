@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "runtime/devices.h"
+#include "runtime/root.h"
 #include "runtime/targets.h"
 #include "sys/mount.h"
 
@@ -40,6 +41,12 @@ Result<Covers> make_covers() {
   TRY_VOID(sys::change_mount(covers.file.get(), {.set = kInert}, false));
   if (!is_null_device(covers.file.get()))
     return Error(ErrorKind::kInternal, "the null device that was made is not one");
+  // The clones hang where they were cloned from, so that all three go with the host's tree.
+  TRY_VOID(park_mount(mount.get()));
+  TRY(sys::Fd empty, sys::open_at(mount.get(), "empty", O_PATH));
+  TRY_VOID(sys::attach_mount(covers.directory.get(), empty.get()));
+  TRY(sys::Fd null, sys::open_at(mount.get(), "null", O_PATH));
+  TRY_VOID(sys::attach_mount(covers.file.get(), null.get()));
   return covers;
 }
 

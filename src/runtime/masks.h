@@ -10,7 +10,8 @@
 
 namespace wherry::runtime {
 
-// Paths are absolute and clean, `root` is the container's root, attached in the calling namespace.
+// Paths are absolute and clean, `root` is the container's root, attached in the calling namespace;
+// before the pivot.
 Result<void> mask_paths(int root, const std::vector<std::string>& paths);
 Result<void> make_read_only(int root, const std::vector<std::string>& paths);
 

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "runtime/copyup.h"
+#include "runtime/root.h"
 #include "runtime/targets.h"
 
 namespace wherry::runtime {
@@ -66,6 +67,7 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   if (!kernels) TRY_VOID(check_not_in_proc(target.get(), step.destination));
   if (step.type == "proc" && !step.read_only() && !proc) {
     TRY(proc, sys::clone_mount(mount.get(), "", false));
+    TRY_VOID(park_mount(proc.get()));
   }
   TRY_VOID(sys::attach_mount(mount.get(), target.get()));
   return change_propagation(mount.get(), step);

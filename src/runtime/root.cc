@@ -118,4 +118,10 @@ Result<sys::Fd> PreparedRoot::attach() {
   return sys::open_file(anchor_, O_PATH | O_DIRECTORY);
 }
 
+Result<void> park_mount(int mount) {
+  // Any directory of the host will do that nobody uses on the way to the pivot.
+  TRY(sys::Fd place, sys::open_file("/dev", O_PATH | O_DIRECTORY));
+  return sys::attach_mount(mount, place.get());
+}
+
 }  // namespace wherry::runtime

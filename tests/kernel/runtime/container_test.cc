@@ -298,7 +298,7 @@ TEST_F(ContainerLife, DiesWithItsMonitor) {
     auto container = start_waiting();
     pid_t pid = container ? container->pid() : 0;
     [[maybe_unused]] ssize_t written = write(pipe.write.get(), &pid, sizeof pid);
-    pause();
+    if (pid > 0) pause();
     _exit(0);
   }
   pid_t pid = 0;
