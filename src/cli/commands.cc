@@ -18,42 +18,42 @@ constexpr int kAny = -1;
 constexpr const char* kContainers = "[OPTIONS] CONTAINER [CONTAINER...]";
 
 constexpr CommandSpec kCommands[] = {
-    {"run|container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Make a container from an image and run it",
-     &kRunFlags, 1, kAny, run_container, kUsageExit},
+    {"run|container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+     "Make a container from an image and run it", &kRunFlags, 1, kAny, run_container, kUsageExit},
     {"create|container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
      "Make a container without starting it", &kCreateFlags, 1, kAny, create_container, kUsageExit},
     {"start|container start", kContainers, "Start stopped containers", &kStartFlags, 1, kAny,
      start_containers},
-    {"stop|container stop", kContainers, "Ask running containers to end, then kill them", &kStopFlags,
-     1, kAny, stop_containers},
-    {"restart|container restart", kContainers, "Stop containers and start them again", &kStopFlags, 1,
-     kAny, restart_containers},
-    {"kill|container kill", kContainers, "Send a signal to running containers", &kKillFlags, 1, kAny,
-     kill_containers},
+    {"stop|container stop", kContainers, "Ask running containers to end, then kill them",
+     &kStopFlags, 1, kAny, stop_containers},
+    {"restart|container restart", kContainers, "Stop containers and start them again", &kStopFlags,
+     1, kAny, restart_containers},
+    {"kill|container kill", kContainers, "Send a signal to running containers", &kKillFlags, 1,
+     kAny, kill_containers},
     {"rm|container rm|container remove", kContainers, "Remove containers", &kRemoveFlags, 1, kAny,
      remove_containers},
-    {"ps|container ls|container list|container ps", "[OPTIONS]", "List containers", &kListFlags, 0, 0,
-     list_containers},
-    {"logs|container logs", "[OPTIONS] CONTAINER", "Show what a container has written", &kLogsFlags, 1,
-     1, show_logs},
+    {"ps|container ls|container list|container ps", "[OPTIONS]", "List containers", &kListFlags, 0,
+     0, list_containers},
+    {"logs|container logs", "[OPTIONS] CONTAINER", "Show what a container has written", &kLogsFlags,
+     1, 1, show_logs},
     {"exec|container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]",
      "Run a command in a running container", &kExecFlags, 2, kAny, exec_in_container},
     {"attach|container attach", "[OPTIONS] CONTAINER", "Connect to a running container's streams",
      &kAttachFlags, 1, 1, attach_container},
-    {"wait|container wait", "CONTAINER [CONTAINER...]", "Wait for containers to end, print exit codes",
-     &kNoFlags, 1, kAny, wait_for_containers},
-    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Show all there is to know about containers or images",
-     &kInspectFlags, 1, kAny, inspect_any},
-    {"container inspect", kContainers, "Show all there is to know about containers", &kInspectOneFlags,
-     1, kAny, inspect_containers},
-    {"images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", &kImagesFlags, 0, 1,
-     list_images},
-    {"tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name", &kNoFlags,
-     2, 2, tag_image},
-    {"rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", "Remove images", &kRemoveImageFlags, 1,
-     kAny, remove_images},
-    {"history|image history", "[OPTIONS] IMAGE", "Show the steps an image was made by", &kHistoryFlags,
-     1, 1, show_history},
+    {"wait|container wait", "CONTAINER [CONTAINER...]",
+     "Wait for containers to end, print exit codes", &kNoFlags, 1, kAny, wait_for_containers},
+    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]",
+     "Show all there is to know about containers or images", &kInspectFlags, 1, kAny, inspect_any},
+    {"container inspect", kContainers, "Show all there is to know about containers",
+     &kInspectOneFlags, 1, kAny, inspect_containers},
+    {"images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", &kImagesFlags, 0,
+     1, list_images},
+    {"tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name",
+     &kNoFlags, 2, 2, tag_image},
+    {"rmi|image rm|image remove", "[OPTIONS] IMAGE [IMAGE...]", "Remove images", &kRemoveImageFlags,
+     1, kAny, remove_images},
+    {"history|image history", "[OPTIONS] IMAGE", "Show the steps an image was made by",
+     &kHistoryFlags, 1, 1, show_history},
     {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Show all there is to know about images",
      &kInspectOneFlags, 1, kAny, inspect_images},
     {"import|image import", "[OPTIONS] FILE|URL|- [REPOSITORY[:TAG]]",
@@ -64,7 +64,8 @@ constexpr CommandSpec kCommands[] = {
     {"version", "[OPTIONS]", "Show the version", &kFormatFlags, 0, 0, show_version},
     {"info|system info", "[OPTIONS]", "Show the engine's state and what the machine offers",
      &kFormatFlags, 0, 0, show_info},
-    {"config check", "[FILE]", "Check the configuration files, or one", &kNoFlags, 0, 1, check_config},
+    {"config check", "[FILE]", "Check the configuration files, or one", &kNoFlags, 0, 1,
+     check_config},
     {"config show", "", "Show the configuration in effect", &kNoFlags, 0, 0, show_config},
     {"__settle", "ID", "Record the end of a container (for monitors)", &kNoFlags, 1, 1,
      settle_container, 1, true},
@@ -76,10 +77,11 @@ constexpr std::string_view kGroups[] = {"container", "image", "system", "config"
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "build",  "builder", "buildx", "commit", "compose", "context", "cp",     "diff",    "events",
-    "export", "load",    "login",  "logout", "manifest", "network", "pause", "plugin",  "port",
-    "pull",   "push",    "rename", "save",   "search",  "stats",   "swarm",  "top",     "trust",
-    "unpause", "update", "volume", "node",   "service", "stack",   "secret", "checkpoint"};
+    "build",   "builder", "buildx", "commit",  "compose", "context", "cp",
+    "diff",    "events",  "export", "load",    "login",   "logout",  "manifest",
+    "network", "pause",   "plugin", "port",    "pull",    "push",    "rename",
+    "save",    "search",  "stats",  "swarm",   "top",     "trust",   "unpause",
+    "update",  "volume",  "node",   "service", "stack",   "secret",  "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');
@@ -90,8 +92,12 @@ bool name_matches(std::string_view name, std::span<const std::string> words, siz
 
 }  // namespace
 
-std::span<const CommandSpec> all_commands() { return kCommands; }
-std::span<const std::string_view> all_groups() { return kGroups; }
+std::span<const CommandSpec> all_commands() {
+  return kCommands;
+}
+std::span<const std::string_view> all_groups() {
+  return kGroups;
+}
 
 std::string_view group_summary(std::string_view group) {
   if (group == "container") return "Commands on containers";

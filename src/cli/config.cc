@@ -138,7 +138,8 @@ Result<void> apply_log_option(Config& config, const std::string& name, const Jso
   std::string key = "log-opts." + name;
   if (name != "max-size" && name != "max-file") {
     Error error = bad_key(source, key, "is unknown");
-    if (auto near = nearest(name, kOptions)) error.set_hint(fmt::format("did you mean '{}'?", *near));
+    if (auto near = nearest(name, kOptions))
+      error.set_hint(fmt::format("did you mean '{}'?", *near));
     return error;
   }
   TRY(std::string text, text_value(value, key, source));
@@ -158,9 +159,9 @@ Result<void> apply_log_option(Config& config, const std::string& name, const Jso
 
 Result<void> apply_log_driver(const std::string& driver, std::string_view source) {
   if (driver == "json-file") return {};
-  return Error(ErrorKind::kUnsupported,
-               fmt::format("'{}': log-driver '{}' is not supported yet; use json-file", source,
-                           driver));
+  return Error(
+      ErrorKind::kUnsupported,
+      fmt::format("'{}': log-driver '{}' is not supported yet; use json-file", source, driver));
 }
 
 Result<void> apply_root(std::string& out, std::string text, std::string_view key,

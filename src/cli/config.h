@@ -1,9 +1,9 @@
 // The configuration file: /etc/wherry/config.json, then the user's ($XDG_CONFIG_HOME or ~/.config)
 // /wherry/config.json over it; --config replaces both.
 //
-// Keys are those of Docker's daemon.json where we have them. A key that we do not have is refused by
-// name, with the nearest right one; a wrong type is refused with its key: nothing is ever ignored.
-// Manual: docs/manual/configuration.md, wherry-config(5).
+// Keys are those of Docker's daemon.json where we have them. A key that we do not have is refused
+// by name, with the nearest right one; a wrong type is refused with its key: nothing is ever
+// ignored. Manual: docs/manual/configuration.md, wherry-config(5).
 #pragma once
 
 #include <optional>

@@ -58,7 +58,8 @@ Result<int> start_attached(Invocation& call, const std::string& name) {
   TerminalSize size = streams.tty ? terminal_size() : TerminalSize{};
   SignalMask mask;
   TRY(std::unique_ptr<engine::Session> session,
-      engine->start(name, engine::AttachStreams{streams.input, true, true}, size.rows, size.columns));
+      engine->start(name, engine::AttachStreams{streams.input, true, true}, size.rows,
+                    size.columns));
   if (!session)
     return Error(ErrorKind::kConflict, fmt::format("'{}' is already running", name))
         .set_hint(fmt::format("use 'wherry attach {}'", name));
@@ -75,9 +76,10 @@ Result<engine::ExecRequest> exec_request(const Invocation& call) {
   request.working_dir = call.flags.text("workdir");
   request.privileged = call.flags.boolean("privileged");
   if (!request.working_dir.empty() && request.working_dir[0] != '/')
-    return Error(ErrorKind::kInvalidArgument,
-                 fmt::format("the working directory '{}' is invalid, it needs to be an absolute path",
-                             request.working_dir));
+    return Error(
+        ErrorKind::kInvalidArgument,
+        fmt::format("the working directory '{}' is invalid, it needs to be an absolute path",
+                    request.working_dir));
   TRY(request.env, environment(call.flags, environment_variable));
   request.cmd.assign(call.arguments().begin() + 1, call.arguments().end());
   if (request.tty && !request.detach) {

@@ -1,4 +1,5 @@
-// The commands on containers, one function each, and their flag tables. Called through commands.cc only.
+// The commands on containers, one function each, and their flag tables. Called through commands.cc
+// only.
 #pragma once
 
 #include "cli/command.h"

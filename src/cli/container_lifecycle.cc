@@ -24,8 +24,8 @@ constexpr RefusedFlag kRemoveLater[] = {{"link", 'l'}};
 
 constexpr size_t kParallel = 16;
 
-// Waiting for many containers to stop takes as long as for one: each in a process of its own, since an
-// engine belongs to one thread. Names are printed in the order of the arguments.
+// Waiting for many containers to stop takes as long as for one: each in a process of its own, since
+// an engine belongs to one thread. Names are printed in the order of the arguments.
 Result<int> in_parallel(Invocation& call,
                         const std::function<Result<void>(const std::string&)>& action) {
   const std::vector<std::string>& names = call.arguments();
@@ -45,7 +45,8 @@ Result<int> in_parallel(Invocation& call,
         if (!done) report_error(done.error());
         _exit(done ? 0 : 1);
       }
-      if (child < 0) report_error(Error::from_errno(errno, fmt::format("cannot handle '{}'", names[i])));
+      if (child < 0)
+        report_error(Error::from_errno(errno, fmt::format("cannot handle '{}'", names[i])));
       children.push_back(child);
     }
     for (size_t i = begin; i < end; ++i) {

@@ -33,9 +33,11 @@ Result<std::vector<std::pair<std::string, std::string>>> parse_filters(const Par
   for (const std::string& text : flags.list("filter")) {
     auto [key, value] = split_once(text, '=');
     if (!value || trim(key).empty())
-      return Error(ErrorKind::kInvalidArgument,
-                   fmt::format("invalid argument \"{}\" for \"-f, --filter\" flag: bad format of filter "
-                               "(expected name=value)", text));
+      return Error(
+          ErrorKind::kInvalidArgument,
+          fmt::format("invalid argument \"{}\" for \"-f, --filter\" flag: bad format of filter "
+                      "(expected name=value)",
+                      text));
     filters.emplace_back(to_lower(trim(key)), trim(*value));
   }
   return filters;
@@ -57,10 +59,11 @@ Result<int> list_containers(Invocation& call) {
     rows.push_back(container_row(record, whole, now));
   std::string format = call.flags.text("format");
   if (format.empty() && call.flags.boolean("quiet")) format = "{{.ID}}";
-  TRY_VOID(print_rows(format,
-                      "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t"
-                      "{{.Names}}",
-                      container_headings(), rows));
+  TRY_VOID(
+      print_rows(format,
+                 "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t"
+                 "{{.Names}}",
+                 container_headings(), rows));
   return 0;
 }
 

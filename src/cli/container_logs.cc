@@ -38,7 +38,8 @@ Result<std::optional<int64_t>> time_option(const ParsedFlags& flags, std::string
   if (text.empty()) return std::nullopt;
   auto time = parse_log_time(text, wall_clock_ns());
   if (!time)
-    return Error(ErrorKind::kInvalidArgument, fmt::format("invalid value for \"{}\": '{}'", name, text))
+    return Error(ErrorKind::kInvalidArgument,
+                 fmt::format("invalid value for \"{}\": '{}'", name, text))
         .set_hint("use RFC 3339, Unix seconds, or a duration such as 10m");
   return time;
 }
@@ -94,8 +95,8 @@ class LogPrinter {
   std::string held_;
 };
 
-// With -f and an --until in the future the end must come by itself: nothing is held back between two
-// waits, so the alarm may end the process at once.
+// With -f and an --until in the future the end must come by itself: nothing is held back between
+// two waits, so the alarm may end the process at once.
 void end_at(int64_t until_ns) {
   int64_t left = std::max<int64_t>(1000, (until_ns - wall_clock_ns()) / 1000);
   std::signal(SIGALRM, [](int) { _exit(0); });
@@ -119,8 +120,9 @@ Result<int> show_logs(Invocation& call) {
   TRY(engine::Engine * engine, call.context.engine());
   TRY(engine::Engine::LogFile log, engine->log(name, options.follow));
   if (log.path.empty())
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("'{}' has no log: configured logging driver does not support reading", name));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format("'{}' has no log: configured logging driver does not support reading", name));
   TRY(LogReader reader, LogReader::open(log.path, options.tail));
   LogPrinter printer(options);
   TRY_VOID(pump(reader, printer));
@@ -135,7 +137,8 @@ Result<int> show_logs(Invocation& call) {
     warnings.push_back(fmt::format("skipped {} damaged line{} in the log of '{}'", reader.damaged(),
                                    reader.damaged() == 1 ? "" : "s", name));
   if (reader.lost())
-    warnings.push_back(fmt::format("the log of '{}' was rotated faster than it could be read", name));
+    warnings.push_back(
+        fmt::format("the log of '{}' was rotated faster than it could be read", name));
   call.context.warn(warnings);
   return 0;
 }

@@ -16,8 +16,8 @@
 namespace wherry::cli {
 namespace {
 
-// --cidfile: made before the container, so that two commands cannot share one; removed when it stays
-// empty.
+// --cidfile: made before the container, so that two commands cannot share one; removed when it
+// stays empty.
 class CidFile {
  public:
   static Result<CidFile> make(const std::string& path) {
@@ -27,7 +27,8 @@ class CidFile {
     if (!fd && fd.error().errnum() == EEXIST)
       return Error(ErrorKind::kConflict,
                    fmt::format("container ID file found, make sure the other container isn't "
-                               "running or delete {}", path));
+                               "running or delete {}",
+                               path));
     if (!fd) return fail(std::move(fd), "failed to create the container ID file");
     file.path_ = path;
     file.fd_ = std::move(*fd);
@@ -67,9 +68,11 @@ std::string familiar(const std::string& image) {
 Error cannot_pull(const std::string& image) {
   return Error(ErrorKind::kUnsupported,
                fmt::format("cannot pull '{}': pulling from registries is not available in this "
-                           "version", familiar(image)))
-      .set_hint("make an image with 'wherry bootstrap debian:bookworm', or load one with "
-                "'wherry import FILE NAME'");
+                           "version",
+                           familiar(image)))
+      .set_hint(
+          "make an image with 'wherry bootstrap debian:bookworm', or load one with "
+          "'wherry import FILE NAME'");
 }
 
 // What a missing image means under --pull.

@@ -31,7 +31,8 @@ Result<std::vector<std::string>> parse_env_file(std::string_view text, std::stri
     while (!line.empty() && (line[0] == ' ' || line[0] == '\t')) line.remove_prefix(1);
     if (line.empty() || line[0] == '#') continue;
     auto [name, value] = split_once(line, '=');
-    if (name.empty()) return bad_line(path, number, fmt::format("no variable name on line '{}'", line));
+    if (name.empty())
+      return bad_line(path, number, fmt::format("no variable name on line '{}'", line));
     if (name.find_first_of(" \t") != name.npos)
       return bad_line(path, number, fmt::format("variable '{}' contains whitespaces", name));
     if (value) {

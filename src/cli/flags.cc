@@ -15,8 +15,9 @@ std::string spelled(const Flag& flag) {
 }
 
 Error bad_value(const Flag& flag, std::string_view value, std::string_view why) {
-  return Error(ErrorKind::kInvalidArgument,
-               fmt::format("invalid argument \"{}\" for \"{}\" flag: {}", value, spelled(flag), why));
+  return Error(
+      ErrorKind::kInvalidArgument,
+      fmt::format("invalid argument \"{}\" for \"{}\" flag: {}", value, spelled(flag), why));
 }
 
 Result<void> check_value(const Flag& flag, std::string_view value) {
@@ -152,7 +153,8 @@ class Walk {
     Error error(ErrorKind::kInvalidArgument, fmt::format("unknown flag: --{}", name));
     std::vector<std::string_view> names;
     for (const Flag& flag : table_.flags) names.push_back(flag.name);
-    if (auto near = nearest(name, names)) error.set_hint(fmt::format("did you mean '--{}'?", *near));
+    if (auto near = nearest(name, names))
+      error.set_hint(fmt::format("did you mean '--{}'?", *near));
     return error;
   }
 
@@ -200,7 +202,9 @@ bool ParsedFlags::boolean(std::string_view name) const {
   return parse_boolean(raw(name)).value_or(false);
 }
 
-std::string ParsedFlags::text(std::string_view name) const { return std::string(raw(name)); }
+std::string ParsedFlags::text(std::string_view name) const {
+  return std::string(raw(name));
+}
 
 std::vector<std::string> ParsedFlags::list(std::string_view name) const {
   std::vector<std::string> all;

@@ -1,12 +1,11 @@
 // Command-line flags as tables: one Flag a row, one parser for all commands.
 //
-// Docker's conventions (pflag's): --name=value and --name value, -n value, -nvalue and -n=value, letters
-// combined (-it), boolean flags with an optional =true or =false, "--" ends the flags, and a command that
-// takes a program to run stops at its first argument. CLI11 has neither that stop nor "-eNAME=V" beside
-// combined letters, and building its objects costs more than the rest of the start
-// (docs/design/cli.md).
-// Each Docker flag that is not there yet is in a command's `refused` list, so that it is named and never
-// ignored.
+// Docker's conventions (pflag's): --name=value and --name value, -n value, -nvalue and -n=value,
+// letters combined (-it), boolean flags with an optional =true or =false, "--" ends the flags, and
+// a command that takes a program to run stops at its first argument. CLI11 has neither that stop
+// nor "-eNAME=V" beside combined letters, and building its objects costs more than the rest of the
+// start (docs/design/cli.md). Each Docker flag that is not there yet is in a command's `refused`
+// list, so that it is named and never ignored.
 #pragma once
 
 #include <cstdint>
@@ -74,8 +73,8 @@ class ParsedFlags {
   std::vector<std::pair<const Flag*, std::string>> values_;
 };
 
-// Errors are kInvalidArgument in Docker's words, with a hint that names the nearest flag; a refused flag
-// is kUnsupported. Front ends exit with 125 on them.
+// Errors are kInvalidArgument in Docker's words, with a hint that names the nearest flag; a refused
+// flag is kUnsupported. Front ends exit with 125 on them.
 Result<ParsedFlags> parse_flags(std::span<const std::string> words, const FlagTable& table);
 
 // The flags' part of a command's help, sorted by name, one a line.

@@ -22,13 +22,15 @@ constexpr Flag kGlobals[] = {
     {"run-root", 0, kString, "Where running state is kept", "/run/wherry"},
     {"version", 'v', FlagKind::kBool, "Print the version and exit"},
 };
-constexpr RefusedFlag kGlobalsLater[] = {{"tls"}, {"tlsverify"}, {"tlscacert"}, {"tlscert"}, {"tlskey"}};
+constexpr RefusedFlag kGlobalsLater[] = {
+    {"tls"}, {"tlsverify"}, {"tlscacert"}, {"tlscert"}, {"tlskey"}};
 
 std::string command_lines(std::span<const std::pair<std::string, std::string_view>> lines) {
   size_t width = 0;
   for (const auto& [name, summary] : lines) width = std::max(width, name.size());
   std::string text;
-  for (const auto& [name, summary] : lines) text += fmt::format("  {:<{}}   {}\n", name, width, summary);
+  for (const auto& [name, summary] : lines)
+    text += fmt::format("  {:<{}}   {}\n", name, width, summary);
   return text;
 }
 
@@ -46,9 +48,12 @@ std::string_view name_in_group(const CommandSpec& command, std::string_view grou
 std::string roff(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (c == '\\') out += "\\e";
-    else if (c == '-') out += "\\-";
-    else out += c;
+    if (c == '\\')
+      out += "\\e";
+    else if (c == '-')
+      out += "\\-";
+    else
+      out += c;
   }
   if (out.starts_with('.') || out.starts_with('\'')) out.insert(0, "\\&");
   return out;
@@ -137,8 +142,8 @@ std::string group_help(std::string_view group) {
   for (const CommandSpec& command : all_commands())
     if (std::string_view name = name_in_group(command, group); !name.empty())
       commands.emplace_back(name, command.summary);
-  return fmt::format("Usage: wherry {} COMMAND\n\n{}.\n\nCommands:\n{}", group, group_summary(group),
-                     command_lines(commands));
+  return fmt::format("Usage: wherry {} COMMAND\n\n{}.\n\nCommands:\n{}", group,
+                     group_summary(group), command_lines(commands));
 }
 
 std::string command_help(const CommandSpec& command) {
@@ -147,7 +152,8 @@ std::string command_help(const CommandSpec& command) {
   std::string aliases;
   for (std::string_view name : split(command.names, '|'))
     aliases += fmt::format("{}wherry {}", aliases.empty() ? "" : ", ", name);
-  if (command.names.find('|') != std::string_view::npos) text += fmt::format("\nAliases: {}\n", aliases);
+  if (command.names.find('|') != std::string_view::npos)
+    text += fmt::format("\nAliases: {}\n", aliases);
   if (!command.table->flags.empty())
     text += fmt::format("\nOptions:\n{}", flags_help(*command.table));
   return text;
@@ -155,10 +161,13 @@ std::string command_help(const CommandSpec& command) {
 
 std::string manual_page() {
   std::string page = fmt::format(
-      ".TH WHERRY 1 \"\" \"wherry {}\" \"Containers\"\n.SH NAME\nwherry \\- a container engine without a "
+      ".TH WHERRY 1 \"\" \"wherry {}\" \"Containers\"\n.SH NAME\nwherry \\- a container engine "
+      "without a "
       "daemon\n.SH SYNOPSIS\n.B wherry\n[OPTIONS] COMMAND [ARGUMENTS]\n.SH DESCRIPTION\n"
-      "Runs containers from images. The command does the work itself; a small monitor stays with each "
-      "running container. Commands, flags and output follow the docker command line.\n.SH OPTIONS\n{}"
+      "Runs containers from images. The command does the work itself; a small monitor stays with "
+      "each "
+      "running container. Commands, flags and output follow the docker command line.\n.SH "
+      "OPTIONS\n{}"
       ".SH COMMANDS\n",
       WHERRY_VERSION, roff_flags(kGlobalFlags));
   for (const CommandSpec& command : all_commands()) {

@@ -35,8 +35,8 @@ constexpr Flag kBootstrap[] = {
 
 constexpr size_t kBlock = 65536;
 
-// Fetches into a nameless file first: only at its end is it known that a body is whole, and an import
-// acknowledges what it has read.
+// Fetches into a nameless file first: only at its end is it known that a body is whole, and an
+// import acknowledges what it has read.
 Result<sys::Fd> fetch_to_file(const std::string& url) {
   std::string directory = environment_variable("TMPDIR").value_or("/var/tmp");
   TRY_CTX(sys::Fd file, sys::open_file(directory, O_RDWR | O_TMPFILE, 0600),
@@ -105,8 +105,9 @@ Result<int> import_image(Invocation& call) {
   if (call.arguments().size() > 1) {
     TRY(oci::ImageRef reference, oci::ImageRef::parse(call.arguments()[1]));
     if (reference.digest())
-      return Error(ErrorKind::kInvalidArgument,
-                   fmt::format("cannot import as '{}': a digest cannot be given", call.arguments()[1]));
+      return Error(
+          ErrorKind::kInvalidArgument,
+          fmt::format("cannot import as '{}': a digest cannot be given", call.arguments()[1]));
     request.reference = std::move(reference);
   }
   TRY_CTX(sys::Fd tar, open_source(source), "cannot import");

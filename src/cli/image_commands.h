@@ -5,8 +5,8 @@
 
 namespace wherry::cli {
 
-extern const FlagTable kImagesFlags, kRemoveImageFlags, kHistoryFlags, kImportFlags, kBootstrapFlags,
-    kInspectFlags, kInspectOneFlags, kFormatFlags;
+extern const FlagTable kImagesFlags, kRemoveImageFlags, kHistoryFlags, kImportFlags,
+    kBootstrapFlags, kInspectFlags, kInspectOneFlags, kFormatFlags;
 
 Result<int> list_images(Invocation& call);
 Result<int> tag_image(Invocation& call);

@@ -47,7 +47,8 @@ Result<Json> image_document(const store::Image& image) {
     if (!reference) continue;
     tags.push_back(reference->familiar());
     std::string digest = reference->familiar_repository() + "@" + image.manifest.str();
-    if (std::find(digests.begin(), digests.end(), digest) == digests.end()) digests.push_back(digest);
+    if (std::find(digests.begin(), digests.end(), digest) == digests.end())
+      digests.push_back(digest);
   }
   Json layers = Json::array();
   for (const Digest& layer : config.diff_ids) layers.push_back(layer.str());

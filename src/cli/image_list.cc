@@ -24,7 +24,8 @@ constexpr const char* kNone = "<none>";
 constexpr Flag kImages[] = {
     {"all", 'a', kBool, "All images (there are no hidden ones here)"},
     {"digests", 0, kBool, "Show the manifests' digests"},
-    {"filter", 'f', FlagKind::kList, "Only those that match: reference=PATTERN, dangling=BOOL, label=KEY"},
+    {"filter", 'f', FlagKind::kList,
+     "Only those that match: reference=PATTERN, dangling=BOOL, label=KEY"},
     {"format", 0, kString, "table, json, a template, or 'table TEMPLATE'"},
     {"no-trunc", 0, kBool, "Whole ids"},
     {"quiet", 'q', kBool, "Only ids"},
@@ -121,7 +122,8 @@ Row image_row(const NamedImage& named, bool whole, int64_t now_ns) {
   row.fields["Tag"] = named.tag;
   row.fields["Digest"] = image.manifest.str();
   row.fields["ID"] = whole ? image.id.str() : std::string(image.id.short_hex());
-  row.fields["CreatedSince"] = human_duration(std::max<int64_t>(0, now_ns - image.created_ns)) + " ago";
+  row.fields["CreatedSince"] =
+      human_duration(std::max<int64_t>(0, now_ns - image.created_ns)) + " ago";
   row.fields["CreatedAt"] = listing_time(image.created_ns);
   row.fields["Size"] = human_size(image.size);
   row.fields["UniqueSize"] = human_size(image.own_size);
@@ -130,12 +132,15 @@ Row image_row(const NamedImage& named, bool whole, int64_t now_ns) {
 }
 
 const Json& image_headings() {
-  static const Json headings = {
-      {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
-      {"Digest", "DIGEST"},         {"ID", "IMAGE ID"},
-      {"CreatedSince", "CREATED"},  {"CreatedAt", "CREATED AT"},
-      {"Size", "SIZE"},             {"UniqueSize", "UNIQUE SIZE"},
-      {"SharedSize", "SHARED SIZE"}};
+  static const Json headings = {{"Repository", "REPOSITORY"},
+                                {"Tag", "TAG"},
+                                {"Digest", "DIGEST"},
+                                {"ID", "IMAGE ID"},
+                                {"CreatedSince", "CREATED"},
+                                {"CreatedAt", "CREATED AT"},
+                                {"Size", "SIZE"},
+                                {"UniqueSize", "UNIQUE SIZE"},
+                                {"SharedSize", "SHARED SIZE"}};
   return headings;
 }
 

@@ -22,7 +22,7 @@ constexpr Flag kInspectOne[] = {{"format", 'f', kString, "json, or a template ov
 constexpr RefusedFlag kInspectLater[] = {{"size", 's'}, {"platform"}};
 
 // Fields of Docker's model that are absent (nil there) when they do not apply.
-constexpr std::string_view kOptional[] = {"Health", "Healthcheck", "SizeRw", "SizeRootFs",
+constexpr std::string_view kOptional[] = {"Health",      "Healthcheck", "SizeRw", "SizeRootFs",
                                           "GraphDriver", "StopTimeout", "Shell"};
 
 enum class Kind { kAny, kContainer, kImage };
@@ -31,8 +31,8 @@ Result<Json> container_document(Context& context, const std::string& name) {
   TRY(engine::Engine * engine, context.engine());
   TRY(engine::ContainerRecord record, engine->inspect(name));
   TRY(engine::Engine::LogFile log, engine->log(record.id, false));
-  Json document = Json::parse(engine::inspect_json(record, log.path, context.config.data_root),
-                              nullptr, false);
+  Json document =
+      Json::parse(engine::inspect_json(record, log.path, context.config.data_root), nullptr, false);
   if (document.is_discarded())
     return Error(ErrorKind::kInternal, fmt::format("the record of '{}' is no JSON", name));
   return document;
@@ -75,8 +75,10 @@ Result<int> inspect(Invocation& call, Kind kind) {
       continue;
     }
     Result<std::string> line = program.render(*document, optional);
-    if (line) text += *line + "\n";
-    else errors.push_back(std::move(line.error()));
+    if (line)
+      text += *line + "\n";
+    else
+      errors.push_back(std::move(line.error()));
   }
   if (plain) text = documents.dump(4, ' ', false, Json::error_handler_t::replace) + "\n";
   TRY_VOID(print(text));
@@ -97,15 +99,21 @@ Result<int> inspect_any(Invocation& call) {
   if (type == "container") return inspect(call, Kind::kContainer);
   if (type == "image") return inspect(call, Kind::kImage);
   if (type.empty()) return inspect(call, Kind::kAny);
-  for (std::string_view later : {"network", "volume", "node", "plugin", "secret", "service", "task"})
+  for (std::string_view later :
+       {"network", "volume", "node", "plugin", "secret", "service", "task"})
     if (type == later)
       return Error(ErrorKind::kUnsupported, fmt::format("'--type {}' is not supported yet", type))
           .set_hint("use container or image");
-  return Error(ErrorKind::kInvalidArgument, fmt::format("\"{}\" is not a valid value for --type", type))
+  return Error(ErrorKind::kInvalidArgument,
+               fmt::format("\"{}\" is not a valid value for --type", type))
       .set_hint("use container or image");
 }
 
-Result<int> inspect_containers(Invocation& call) { return inspect(call, Kind::kContainer); }
-Result<int> inspect_images(Invocation& call) { return inspect(call, Kind::kImage); }
+Result<int> inspect_containers(Invocation& call) {
+  return inspect(call, Kind::kContainer);
+}
+Result<int> inspect_images(Invocation& call) {
+  return inspect(call, Kind::kImage);
+}
 
 }  // namespace wherry::cli

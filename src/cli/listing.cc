@@ -9,7 +9,8 @@ namespace {
 std::string unescape(std::string_view format) {
   std::string text;
   for (size_t i = 0; i < format.size(); ++i) {
-    if (format[i] == '\\' && i + 1 < format.size() && (format[i + 1] == 't' || format[i + 1] == 'n')) {
+    if (format[i] == '\\' && i + 1 < format.size() &&
+        (format[i + 1] == 't' || format[i + 1] == 'n')) {
       text += format[i + 1] == 't' ? '\t' : '\n';
       ++i;
     } else {

@@ -17,8 +17,8 @@ struct Row {
   Json labels = nullptr;
 };
 
-// Prints rows by --format: "" or "table" (the default columns with headings), "table TEMPLATE", "json"
-// (one object a line), or a template per row. `headings`: field -> column heading.
+// Prints rows by --format: "" or "table" (the default columns with headings), "table TEMPLATE",
+// "json" (one object a line), or a template per row. `headings`: field -> column heading.
 Result<void> print_rows(const std::string& format, std::string_view default_table,
                         const Json& headings, const std::vector<Row>& rows);
 

@@ -59,7 +59,8 @@ class BackwardLines {
   Result<std::optional<Line>> next() {
     if (end_ == 0) return std::nullopt;
     for (;;) {
-      // The newline that ends the line before this one. The last byte of `held_` may be this line's own.
+      // The newline that ends the line before this one. The last byte of `held_` may be this line's
+      // own.
       size_t search = held_.size() < 2 ? std::string::npos : held_.rfind('\n', held_.size() - 2);
       if (search != std::string::npos) return take(search + 1);
       if (at_ == 0) return take(0);
@@ -85,7 +86,8 @@ class BackwardLines {
     std::string block(size, '\0');
     ssize_t got = pread(fd_, block.data(), size, static_cast<off_t>(at_ - size));
     if (got < 0) return Error::from_errno(errno, "cannot read the log");
-    if (static_cast<size_t>(got) != size) return Error(ErrorKind::kCorrupt, "the log became shorter");
+    if (static_cast<size_t>(got) != size)
+      return Error(ErrorKind::kCorrupt, "the log became shorter");
     held_.insert(0, block);
     at_ -= size;
     return {};
@@ -107,8 +109,8 @@ std::optional<LogRecord> parse_log_record(std::string_view line) {
   auto text = record.find("log");
   auto stream = record.find("stream");
   auto time = record.find("time");
-  if (text == record.end() || !text->is_string() || stream == record.end() || !stream->is_string() ||
-      time == record.end() || !time->is_string())
+  if (text == record.end() || !text->is_string() || stream == record.end() ||
+      !stream->is_string() || time == record.end() || !time->is_string())
     return std::nullopt;
   auto when = parse_rfc3339(time->get_ref<const std::string&>());
   const auto& name = stream->get_ref<const std::string&>();
@@ -137,8 +139,8 @@ std::optional<LogReader::File> LogReader::open_one(const std::string& path) {
   return File{std::move(*fd), status.st_dev, status.st_ino};
 }
 
-// Newest first, because a rotation meanwhile moves files towards older names: then one shows up twice and
-// is dropped, and none is missed.
+// Newest first, because a rotation meanwhile moves files towards older names: then one shows up
+// twice and is dropped, and none is missed.
 Result<void> LogReader::open_all() {
   files_.clear();
   for (int n = 0; n <= kMaxRotated; ++n) {
@@ -229,7 +231,8 @@ Result<void> LogReader::read_file(int fd, const Sink& sink) {
   }
 }
 
-// After the file being read was rotated: the files that came after it. False: it is still the current one.
+// After the file being read was rotated: the files that came after it. False: it is still the
+// current one.
 Result<bool> LogReader::find_newer() {
   auto current = open_one(path_);
   if (!current) return false;

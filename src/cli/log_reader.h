@@ -1,6 +1,7 @@
-// Reading a container's json-file log: the current file and the rotated ones before it (PATH.1 is the
-// newest of those), as messages. A message split over several records (lines over 16 KiB) is put together
-// again, per stream. Damaged lines are skipped and counted. Knows nothing about the engine.
+// Reading a container's json-file log: the current file and the rotated ones before it (PATH.1 is
+// the newest of those), as messages. A message split over several records (lines over 16 KiB) is
+// put together again, per stream. Damaged lines are skipped and counted. Knows nothing about the
+// engine.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ struct LogRecord {
 // nullopt: damaged.
 std::optional<LogRecord> parse_log_record(std::string_view line);
 
-// --since and --until: RFC 3339 (also without zone, seconds or time: local), Unix seconds with a fraction,
-// or a Go duration before `now_ns`.
+// --since and --until: RFC 3339 (also without zone, seconds or time: local), Unix seconds with a
+// fraction, or a Go duration before `now_ns`.
 std::optional<int64_t> parse_log_time(std::string_view text, int64_t now_ns);
 
 class LogReader {
@@ -38,8 +39,8 @@ class LogReader {
   // Opens the files that are there. `tail`: only the last so many messages; nullopt: all.
   static Result<LogReader> open(std::string path, std::optional<uint64_t> tail);
 
-  // Hands over whole records until the end of what is written; again after the log has grown. Follows
-  // a rotation. A last line without its newline waits for the rest.
+  // Hands over whole records until the end of what is written; again after the log has grown.
+  // Follows a rotation. A last line without its newline waits for the rest.
   Result<void> read_available(const Sink& sink);
   uint64_t damaged() const { return damaged_; }
   // True when files were rotated away before they could be read.

@@ -108,9 +108,11 @@ int run_command(const CommandSpec& command, std::span<const std::string> words,
   Result<int> code = command.run(call);
   if (code) return *code;
   report_error(code.error());
-  bool usage = code.error().kind() == ErrorKind::kInvalidArgument && command.failure_code == kUsageExit;
+  bool usage =
+      code.error().kind() == ErrorKind::kInvalidArgument && command.failure_code == kUsageExit;
   if (usage)
-    print_error_text(fmt::format("\nRun 'wherry {} --help' for more information\n", command.name()));
+    print_error_text(
+        fmt::format("\nRun 'wherry {} --help' for more information\n", command.name()));
   return command.failure_code;
 }
 
@@ -139,7 +141,8 @@ int run_main(std::span<const std::string> words, const Context::Opener& open) {
   std::signal(SIGPIPE, SIG_IGN);
   Result<ParsedFlags> globals = parse_flags(words, kGlobalFlags);
   if (!globals) return report_usage(globals.error(), "", kUsageExit);
-  if (globals->boolean("version")) return print_text(fmt::format("wherry version {}\n", WHERRY_VERSION));
+  if (globals->boolean("version"))
+    return print_text(fmt::format("wherry version {}\n", WHERRY_VERSION));
   std::span<const std::string> rest = globals->arguments;
   if (globals->help || rest.empty()) return print_text(main_help());
   if (Result<void> local = refuse_remote(*globals); !local) {

@@ -37,7 +37,9 @@ void report_error(const Error& error) {
   print_error_text(text);
 }
 
-void report_warning(std::string_view text) { print_error_text(fmt::format("WARNING: {}\n", text)); }
+void report_warning(std::string_view text) {
+  print_error_text(fmt::format("WARNING: {}\n", text));
+}
 
 std::string human_size(uint64_t bytes) {
   constexpr std::string_view kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};

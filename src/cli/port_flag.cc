@@ -14,7 +14,9 @@ struct Range {
   uint64_t count() const { return last - first + 1; }
 };
 
-Error invalid(std::string text) { return Error(ErrorKind::kInvalidArgument, std::move(text)); }
+Error invalid(std::string text) {
+  return Error(ErrorKind::kInvalidArgument, std::move(text));
+}
 
 std::optional<Range> parse_range(std::string_view text) {
   auto [first, last] = split_once(text, '-');
@@ -89,9 +91,8 @@ Result<void> add_published_port(engine::PortMap& map, std::string_view text) {
                                "is not supported yet",
                                text));
     if (host->count() != container->count())
-      return invalid(fmt::format(
-          "invalid ranges specified for container and host Ports: {} and {}", parts.container,
-          parts.host));
+      return invalid(fmt::format("invalid ranges specified for container and host Ports: {} and {}",
+                                 parts.container, parts.host));
   }
   for (uint64_t i = 0; i < container->count(); ++i) {
     engine::PortBinding binding;

@@ -106,12 +106,10 @@ Row container_row(const engine::ContainerRecord& record, bool whole, int64_t now
 }
 
 Json container_headings() {
-  return {{"ID", "CONTAINER ID"},   {"Image", "IMAGE"},
-          {"Command", "COMMAND"},   {"CreatedAt", "CREATED AT"},
-          {"RunningFor", "CREATED"}, {"Ports", "PORTS"},
-          {"State", "STATE"},       {"Status", "STATUS"},
-          {"Names", "NAMES"},       {"Labels", "LABELS"},
-          {"Mounts", "MOUNTS"},     {"LocalVolumes", "LOCAL VOLUMES"},
+  return {{"ID", "CONTAINER ID"},      {"Image", "IMAGE"},        {"Command", "COMMAND"},
+          {"CreatedAt", "CREATED AT"}, {"RunningFor", "CREATED"}, {"Ports", "PORTS"},
+          {"State", "STATE"},          {"Status", "STATUS"},      {"Names", "NAMES"},
+          {"Labels", "LABELS"},        {"Mounts", "MOUNTS"},      {"LocalVolumes", "LOCAL VOLUMES"},
           {"Networks", "NETWORKS"}};
 }
 

@@ -17,7 +17,9 @@ namespace {
 constexpr int64_t kMinMemory = 6 << 20;
 constexpr size_t kMaxHostName = 64;  // HOST_NAME_MAX
 
-Error invalid(std::string text) { return Error(ErrorKind::kInvalidArgument, std::move(text)); }
+Error invalid(std::string text) {
+  return Error(ErrorKind::kInvalidArgument, std::move(text));
+}
 
 Result<void> add_label(std::map<std::string, std::string>& labels, std::string_view text) {
   auto [key, value] = split_once(text, '=');
@@ -44,11 +46,17 @@ Result<void> set_streams(engine::ContainerConfig& config, const ParsedFlags& fla
   std::vector<std::string> wanted = flags.list("attach");
   for (const std::string& stream : wanted) {
     std::string name = to_lower(stream);
-    if (name == "stdin") config.attach_stdin = true;
-    else if (name == "stdout") config.attach_stdout = true;
-    else if (name == "stderr") config.attach_stderr = true;
-    else return invalid(fmt::format("invalid argument \"{}\" for \"-a, --attach\" flag: valid streams "
-                                    "are STDIN, STDOUT and STDERR", stream));
+    if (name == "stdin")
+      config.attach_stdin = true;
+    else if (name == "stdout")
+      config.attach_stdout = true;
+    else if (name == "stderr")
+      config.attach_stderr = true;
+    else
+      return invalid(
+          fmt::format("invalid argument \"{}\" for \"-a, --attach\" flag: valid streams "
+                      "are STDIN, STDOUT and STDERR",
+                      stream));
   }
   if (!detach && wanted.empty()) {
     config.attach_stdin = config.open_stdin;
@@ -62,7 +70,8 @@ Result<void> set_streams(engine::ContainerConfig& config, const ParsedFlags& fla
 Result<void> set_memory(engine::HostConfig& host, const ParsedFlags& flags) {
   int64_t memory = flags.bytes("memory");
   int64_t swap = flags.bytes("memory-swap");
-  if (memory < 0) return invalid("invalid argument \"-1\" for \"-m, --memory\" flag: invalid size: '-1'");
+  if (memory < 0)
+    return invalid("invalid argument \"-1\" for \"-m, --memory\" flag: invalid size: '-1'");
   if (memory != 0 && memory < kMinMemory) return invalid("Minimum memory limit allowed is 6MB");
   if (swap > 0 && memory == 0)
     return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
@@ -79,8 +88,10 @@ Result<void> set_limits(engine::HostConfig& host, const ParsedFlags& flags) {
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
   if (flags.has("cpus") && host.nano_cpus != 0 &&
       (host.nano_cpus < 10'000'000 || host.nano_cpus > processors * 1'000'000'000))
-    return invalid(fmt::format("range of CPUs is from 0.01 to {0}.00, as there are only {0} CPUs "
-                               "available", processors));
+    return invalid(
+        fmt::format("range of CPUs is from 0.01 to {0}.00, as there are only {0} CPUs "
+                    "available",
+                    processors));
   int64_t pids = flags.integer("pids-limit");
   if (pids < -1) return invalid(fmt::format("invalid --pids-limit: {}; use -1 for no limit", pids));
   host.pids_limit = pids < 0 ? 0 : pids;
@@ -116,8 +127,7 @@ Result<void> set_network(engine::CreateRequest& request, const ParsedFlags& flag
   std::string network = flags.text("network");
   if (network == "default") network = "bridge";
   if (network != "bridge" && network != "none" && network != "host")
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("network '{}' is not supported yet", network))
+    return Error(ErrorKind::kUnsupported, fmt::format("network '{}' is not supported yet", network))
         .set_hint("use bridge, none or host");
   request.host_config.network_mode = network;
   for (const std::string& port : flags.list("publish"))
@@ -126,11 +136,13 @@ Result<void> set_network(engine::CreateRequest& request, const ParsedFlags& flag
   for (const std::string& port : flags.list("expose")) {
     TRY_CTX(std::vector<std::string> ports, oci::expand_ports(port),
             fmt::format("invalid argument \"{}\" for \"--expose\" flag", port));
-    request.config.exposed_ports.insert(request.config.exposed_ports.end(), ports.begin(), ports.end());
+    request.config.exposed_ports.insert(request.config.exposed_ports.end(), ports.begin(),
+                                        ports.end());
   }
   std::string hostname = flags.text("hostname");
   if (hostname.size() > kMaxHostName)
-    return invalid(fmt::format("invalid hostname '{}': longer than {} bytes", hostname, kMaxHostName));
+    return invalid(
+        fmt::format("invalid hostname '{}': longer than {} bytes", hostname, kMaxHostName));
   request.config.hostname = std::move(hostname);
   return {};
 }
@@ -166,8 +178,9 @@ Result<void> set_process(engine::ContainerConfig& config, const ParsedFlags& fla
   config.user = flags.text("user");
   config.working_dir = flags.text("workdir");
   if (!config.working_dir.empty() && config.working_dir[0] != '/')
-    return invalid(fmt::format("the working directory '{}' is invalid, it needs to be an absolute path",
-                               config.working_dir));
+    return invalid(
+        fmt::format("the working directory '{}' is invalid, it needs to be an absolute path",
+                    config.working_dir));
   return {};
 }
 
@@ -183,8 +196,10 @@ Result<RunRequest> run_request(const ParsedFlags& flags, EnvironmentLookup looku
   request.detach_keys = flags.text("detach-keys");
   request.pull = flags.text("pull");
   if (request.pull != "always" && request.pull != "missing" && request.pull != "never")
-    return invalid(fmt::format("invalid pull option: '{}': must be one of \"always\", \"missing\" or "
-                               "\"never\"", request.pull));
+    return invalid(
+        fmt::format("invalid pull option: '{}': must be one of \"always\", \"missing\" or "
+                    "\"never\"",
+                    request.pull));
   create.name = flags.text("name");
   if (flags.has("name")) TRY_VOID(check_container_name(create.name));
   TRY_VOID(set_command(create.config, flags));

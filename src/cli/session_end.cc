@@ -12,7 +12,8 @@ Result<int> finish_session(engine::Engine& engine, const std::string& id,
   switch (end.kind) {
     case StreamEnd::Kind::kExited:
       if (settles) {
-        // The process's code is what the caller asked for; what went wrong afterwards is said beside it.
+        // The process's code is what the caller asked for; what went wrong afterwards is said
+        // beside it.
         if (Result<void> settled = engine.settle(id); !settled)
           report_error(fail(std::move(settled), fmt::format("cannot clean up after '{}'", id)));
       }
@@ -27,7 +28,8 @@ Result<int> finish_session(engine::Engine& engine, const std::string& id,
       break;
   }
   session.reset();
-  Error lost(ErrorKind::kUnavailable, fmt::format("lost the connection to the monitor of '{}'", id));
+  Error lost(ErrorKind::kUnavailable,
+             fmt::format("lost the connection to the monitor of '{}'", id));
   if (settles) {
     Result<void> settled = engine.settle(id);
     if (!settled) lost.set_hint(settled.error().message());

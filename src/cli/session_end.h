@@ -9,8 +9,8 @@
 
 namespace wherry::cli {
 
-// The exit code for `end`. `settles`: this process owes the container's settling once it has exited (an
-// attached run or start). A session that ended otherwise is closed, and the monitor settles.
+// The exit code for `end`. `settles`: this process owes the container's settling once it has exited
+// (an attached run or start). A session that ended otherwise is closed, and the monitor settles.
 Result<int> finish_session(engine::Engine& engine, const std::string& id,
                            std::unique_ptr<engine::Session> session, const StreamEnd& end,
                            bool settles);

@@ -117,7 +117,8 @@ class Relay {
     bool pending = room && session_.has_pending();
     pollfd polls[kSlots] = {};
     short session_events = static_cast<short>(room ? POLLIN : 0);
-    if (!input_.empty() || eof_pending_) session_events = static_cast<short>(session_events | POLLOUT);
+    if (!input_.empty() || eof_pending_)
+      session_events = static_cast<short>(session_events | POLLOUT);
     polls[kSession] = {ended_ || session_events == 0 ? -1 : session_.fd(), session_events, 0};
     polls[kSignals] = {signals_, POLLIN, 0};
     polls[kStdin] = {reading_ && input_.empty() && !ended_ ? STDIN_FILENO : -1, POLLIN, 0};
@@ -163,7 +164,8 @@ class Relay {
     return {};
   }
 
-  // The session may have gone with the process while input was on its way: not an error, its end follows.
+  // The session may have gone with the process while input was on its way: not an error, its end
+  // follows.
   Result<void> send_input() {
     if (!input_.empty()) {
       Result<void> sent = session_.write_input(input_);
@@ -202,7 +204,8 @@ class Relay {
 
   Result<std::optional<StreamEnd>> take_signal() {
     signalfd_siginfo info{};
-    if (read(signals_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
+    if (read(signals_, &info, sizeof info) != static_cast<ssize_t>(sizeof info))
+      return std::nullopt;
     int number = static_cast<int>(info.ssi_signo);
     if (number == SIGWINCH) {
       if (options_.tty) TRY_VOID(resize());
@@ -226,7 +229,8 @@ class Relay {
     TerminalSize size = terminal_size();
     if (size.rows == 0 || size.columns == 0) return {};
     Result<void> resized = session_.resize(size.rows, size.columns);
-    static_cast<void>(resized.has_value());  // the process may have ended: its exit is the next event
+    static_cast<void>(
+        resized.has_value());  // the process may have ended: its exit is the next event
     return {};
   }
 
@@ -251,7 +255,9 @@ SignalMask::SignalMask() {
   sigprocmask(SIG_BLOCK, &set_, &before_);
 }
 
-SignalMask::~SignalMask() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+SignalMask::~SignalMask() {
+  sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
 
 Result<StreamEnd> relay(engine::Session& session, const StreamOptions& options,
                         const SignalMask& mask) {

@@ -1,9 +1,10 @@
-// The loop of an attached command: our stdin, stdout and stderr on one side, the engine's session on the
-// other, until the process there has ended, the user detaches, or our standard output is gone.
+// The loop of an attached command: our stdin, stdout and stderr on one side, the engine's session
+// on the other, until the process there has ended, the user detaches, or our standard output is
+// gone.
 //
-// Backpressure: while an output is not taken, the session is not read; while the session takes no input,
-// stdin is not read. Outputs are written without blocking wherever poll(2) lets us know (pipes by at most
-// PIPE_BUF bytes). End of file on stdin reaches the process; output goes on.
+// Backpressure: while an output is not taken, the session is not read; while the session takes no
+// input, stdin is not read. Outputs are written without blocking wherever poll(2) lets us know
+// (pipes by at most PIPE_BUF bytes). End of file on stdin reaches the process; output goes on.
 #pragma once
 
 #include <signal.h>
@@ -15,9 +16,9 @@
 namespace wherry::cli {
 
 struct StreamOptions {
-  bool input = false;      // pass our stdin on
-  bool tty = false;        // the process has a terminal: raw mode if ours is one, resizes, detach keys
-  bool sig_proxy = true;   // pass signals on (never with tty)
+  bool input = false;  // pass our stdin on
+  bool tty = false;    // the process has a terminal: raw mode if ours is one, resizes, detach keys
+  bool sig_proxy = true;  // pass signals on (never with tty)
   std::string detach_keys = "ctrl-p,ctrl-q";
   bool resize_first = false;  // send the terminal's size at the beginning (attach)
 };
@@ -33,8 +34,8 @@ struct StreamEnd {
   int code = 0;
 };
 
-// Blocks the signals that relay() handles. Call before the process is started, so that none is lost.
-// Restores the mask when it goes.
+// Blocks the signals that relay() handles. Call before the process is started, so that none is
+// lost. Restores the mask when it goes.
 class SignalMask {
  public:
   SignalMask();
@@ -52,7 +53,8 @@ class SignalMask {
 Result<StreamEnd> relay(engine::Session& session, const StreamOptions& options,
                         const SignalMask& mask);
 
-// "the input device is not a TTY" (kInvalidArgument) when stdin is wanted as a terminal and is none.
+// "the input device is not a TTY" (kInvalidArgument) when stdin is wanted as a terminal and is
+// none.
 Result<void> check_terminal(bool input, bool tty);
 
 }  // namespace wherry::cli

@@ -1,11 +1,12 @@
-// --format: an interpreter for the part of Go's text/template language that scripts use with Docker.
+// --format: an interpreter for the part of Go's text/template language that scripts use with
+// Docker.
 //
-// Fields and chains over JSON values, index, range/with/if/else/end, variables, pipelines, comparisons,
-// printf, and Docker's functions json split join title lower upper pad println truncate. What the
-// language has beyond that (define, template, block, break, continue, call, html, js, urlquery) is
-// refused by name. Pure: no I/O. A template is untrusted input: text, nesting, steps, and the bytes it
-// may produce are bounded.
-// Source: https://pkg.go.dev/text/template
+// Fields and chains over JSON values, index, range/with/if/else/end, variables, pipelines,
+// comparisons, printf, and Docker's functions json split join title lower upper pad println
+// truncate. What the language has beyond that (define, template, block, break, continue, call,
+// html, js, urlquery) is refused by name. Pure: no I/O. A template is untrusted input: text,
+// nesting, steps, and the bytes it may produce are bounded. Source:
+// https://pkg.go.dev/text/template
 #pragma once
 
 #include <memory>

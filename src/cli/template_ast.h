@@ -11,7 +11,8 @@
 
 namespace wherry::cli::internal {
 
-// A value is a shared pointer into the data (which outlives the rendering) or to something computed.
+// A value is a shared pointer into the data (which outlives the rendering) or to something
+// computed.
 using Value = std::shared_ptr<const Json>;
 
 struct Pipeline;
@@ -53,8 +54,8 @@ std::string to_text(const Json& value);
 std::string_view type_word(const Json& value);
 
 bool is_function(std::string_view name);
-// What functions have produced so far is counted in `produced`, so that a template cannot square a string
-// for ever. "and" and "or" are the evaluator's (they need not evaluate all arguments).
+// What functions have produced so far is counted in `produced`, so that a template cannot square a
+// string for ever. "and" and "or" are the evaluator's (they need not evaluate all arguments).
 Result<Value> call_function(std::string_view name, const std::vector<Value>& arguments,
                             size_t& produced);
 

@@ -14,7 +14,9 @@ Error eval_error(std::string_view what) {
 }
 
 // A value inside another one, kept alive by it.
-Value part_of(const Value& whole, const Json& part) { return Value(whole, &part); }
+Value part_of(const Value& whole, const Json& part) {
+  return Value(whole, &part);
+}
 
 class Evaluation {
  public:
@@ -132,8 +134,7 @@ class Evaluation {
     for (const Command& command : line.commands) {
       TRY(value, run_command(command, dot, value));
     }
-    if (assign && !line.variables.empty())
-      TRY_VOID(bind(line.variables[0], value, line.declares));
+    if (assign && !line.variables.empty()) TRY_VOID(bind(line.variables[0], value, line.declares));
     return value;
   }
 
@@ -146,8 +147,8 @@ class Evaluation {
         (context_.labels != nullptr || context_.heading))
       return label(line, dot, piped);
     if (line.operands.size() > 1 || piped)
-      return eval_error(fmt::format("can't give arguments to '{}', which is not a function",
-                                    describe(head)));
+      return eval_error(
+          fmt::format("can't give arguments to '{}', which is not a function", describe(head)));
     return operand(head, dot);
   }
 
@@ -216,8 +217,7 @@ class Evaluation {
   }
 
   Result<Value> field(const Value& base, const std::string& name) {
-    if (base->is_null())
-      return eval_error(fmt::format("nil value evaluating field '.{}'", name));
+    if (base->is_null()) return eval_error(fmt::format("nil value evaluating field '.{}'", name));
     if (!base->is_object())
       return eval_error(fmt::format("can't evaluate field {} in a {}", name, type_word(*base)));
     if (auto found = base->find(name); found != base->end()) return part_of(base, *found);

@@ -139,10 +139,9 @@ Result<Value> index(const Arguments& arguments) {
       if (at < 0 || static_cast<uint64_t>(at) >= size)
         return usage("index", fmt::format("index out of range: {}", at));
       auto position = static_cast<size_t>(at);
-      value = value->is_array()
-                  ? Value(value, &(*value)[position])
-                  : make_value(static_cast<unsigned char>(
-                        value->get_ref<const std::string&>()[position]));
+      value = value->is_array() ? Value(value, &(*value)[position])
+                                : make_value(static_cast<unsigned char>(
+                                      value->get_ref<const std::string&>()[position]));
     } else {
       return usage("index", fmt::format("can't index a {}", type_word(*value)));
     }
@@ -193,7 +192,8 @@ Result<Value> join_list(const Arguments& arguments) {
   TRY(std::string separator, string_argument("join", arguments, 1));
   const Json& list = *arguments[0];
   if (list.is_null()) return make_value("");
-  if (!list.is_array()) return usage("join", fmt::format("expected a list; found a {}", type_word(list)));
+  if (!list.is_array())
+    return usage("join", fmt::format("expected a list; found a {}", type_word(list)));
   std::string text;
   for (size_t i = 0; i < list.size(); ++i) {
     if (i > 0) text += separator;
@@ -253,7 +253,9 @@ struct Verb {
   char letter = 0;
 };
 
-std::string json_quoted(std::string_view text) { return dump(Json(std::string(text))); }
+std::string json_quoted(std::string_view text) {
+  return dump(Json(std::string(text)));
+}
 
 std::string bad_verb(const Verb& verb, const Json& value) {
   return fmt::format("%!{}({}={})", verb.letter, type_word(value), to_text(value));
@@ -262,8 +264,8 @@ std::string bad_verb(const Verb& verb, const Json& value) {
 std::string format_integer(const Verb& verb, const Json& value) {
   if (!value.is_number_integer()) return bad_verb(verb, value);
   bool negative = !value.is_number_unsigned() && value.get<int64_t>() < 0;
-  uint64_t magnitude = negative ? 0 - static_cast<uint64_t>(value.get<int64_t>())
-                                : value.get<uint64_t>();
+  uint64_t magnitude =
+      negative ? 0 - static_cast<uint64_t>(value.get<int64_t>()) : value.get<uint64_t>();
   std::string sign = negative ? "-" : verb.plus ? "+" : verb.space ? " " : "";
   switch (verb.letter) {
     case 'x':
@@ -298,7 +300,8 @@ std::string format_one(const Verb& verb, const Json& value) {
       return verb.precision ? std::string(first_runes(text, *verb.precision)) : text;
     }
     case 'q':
-      return value.is_string() ? json_quoted(value.get_ref<const std::string&>()) : bad_verb(verb, value);
+      return value.is_string() ? json_quoted(value.get_ref<const std::string&>())
+                               : bad_verb(verb, value);
     case 't':
       return value.is_boolean() ? to_text(value) : bad_verb(verb, value);
     case 'x':
@@ -332,7 +335,8 @@ std::string padded(const Verb& verb, std::string text) {
   if (runes >= verb.width) return text;
   size_t missing = verb.width - runes;
   if (verb.left) return text + std::string(missing, ' ');
-  bool zeros = verb.zero && std::string_view("dxXobfge").find(verb.letter) != std::string_view::npos;
+  bool zeros =
+      verb.zero && std::string_view("dxXobfge").find(verb.letter) != std::string_view::npos;
   if (!zeros) return std::string(missing, ' ') + text;
   size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
   return text.insert(sign, missing, '0');
@@ -351,12 +355,18 @@ Result<Verb> read_verb(std::string_view format, size_t& at) {
   Verb verb;
   for (; at < format.size(); ++at) {
     char c = format[at];
-    if (c == '-') verb.left = true;
-    else if (c == '0') verb.zero = true;
-    else if (c == '+') verb.plus = true;
-    else if (c == '#') verb.sharp = true;
-    else if (c == ' ') verb.space = true;
-    else break;
+    if (c == '-')
+      verb.left = true;
+    else if (c == '0')
+      verb.zero = true;
+    else if (c == '+')
+      verb.plus = true;
+    else if (c == '#')
+      verb.sharp = true;
+    else if (c == ' ')
+      verb.space = true;
+    else
+      break;
   }
   TRY(verb.width, read_count(format, at));
   if (at < format.size() && format[at] == '.') {
@@ -420,13 +430,15 @@ Result<Value> dispatch(std::string_view name, const Arguments& arguments) {
 }
 
 constexpr std::string_view kFunctions[] = {
-    "and",   "or",    "not",   "eq",    "ne",  "lt",       "le",     "gt",    "ge",     "len", "index",
-    "split", "join",  "lower", "upper", "title", "pad",    "truncate", "printf", "print", "println",
-    "json"};
+    "and", "or",       "not",    "eq",    "ne",      "lt",    "le",    "gt",
+    "ge",  "len",      "index",  "split", "join",    "lower", "upper", "title",
+    "pad", "truncate", "printf", "print", "println", "json"};
 
 }  // namespace
 
-Value make_value(Json json) { return std::make_shared<const Json>(std::move(json)); }
+Value make_value(Json json) {
+  return std::make_shared<const Json>(std::move(json));
+}
 
 bool is_true(const Json& value) {
   switch (value.type()) {

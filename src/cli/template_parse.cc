@@ -11,7 +11,9 @@ namespace {
 
 using Nodes = std::vector<std::unique_ptr<TemplateNode>>;
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' ||
          (static_cast<unsigned char>(c) & 0x80) != 0;
@@ -47,8 +49,8 @@ class Parser {
   }
 
  private:
-  // Nodes up to {{end}}, {{else...}} (returned as "end" or "else", the rest of the action unread) or the
-  // end of the text ("").
+  // Nodes up to {{end}}, {{else...}} (returned as "end" or "else", the rest of the action unread)
+  // or the end of the text ("").
   Result<std::string> list(Nodes& out, int depth) {
     if (depth > kMaxTemplateDepth) return template_error("too deeply nested");
     for (;;) {
@@ -306,8 +308,8 @@ class Parser {
     std::string_view magnitude = negative ? digits.substr(1) : digits;
     if (magnitude.starts_with("0x") || magnitude.starts_with("0X")) {
       int64_t value = 0;
-      auto [stop, error] = std::from_chars(magnitude.data() + 2, magnitude.data() + magnitude.size(),
-                                           value, 16);
+      auto [stop, error] =
+          std::from_chars(magnitude.data() + 2, magnitude.data() + magnitude.size(), value, 16);
       if (error == std::errc{} && stop == magnitude.data() + magnitude.size() &&
           magnitude.size() > 2 && value >= 0)
         return literal(out, negative ? -value : value, end);

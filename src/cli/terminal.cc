@@ -26,7 +26,8 @@ TerminalSize terminal_size() {
 
 Result<RawTerminal> RawTerminal::enter(int fd) {
   termios before{};
-  if (tcgetattr(fd, &before) != 0) return Error::from_errno(errno, "cannot read the terminal's mode");
+  if (tcgetattr(fd, &before) != 0)
+    return Error::from_errno(errno, "cannot read the terminal's mode");
   termios raw = before;
   cfmakeraw(&raw);
   if (tcsetattr(fd, TCSADRAIN, &raw) != 0)
@@ -45,7 +46,8 @@ Result<std::string> parse_detach_keys(std::string_view text) {
   std::string keys;
   for (std::string_view element : split(text, ',')) {
     auto bad = [&] {
-      return Error(ErrorKind::kInvalidArgument, fmt::format("invalid detach keys '{}': unknown character '{}'", text, element))
+      return Error(ErrorKind::kInvalidArgument,
+                   fmt::format("invalid detach keys '{}': unknown character '{}'", text, element))
           .set_hint("use single characters or ctrl-X, separated by commas: ctrl-p,ctrl-q");
     };
     if (element.size() == 1) {
@@ -54,9 +56,12 @@ Result<std::string> parse_detach_keys(std::string_view text) {
     }
     if (!element.starts_with("ctrl-") || element.size() != 6) return bad();
     char c = element[5];
-    if (c >= 'a' && c <= 'z') keys += static_cast<char>(c - 'a' + 1);
-    else if (c == '@' || (c >= '[' && c <= '_')) keys += static_cast<char>(c - '@');
-    else return bad();
+    if (c >= 'a' && c <= 'z')
+      keys += static_cast<char>(c - 'a' + 1);
+    else if (c == '@' || (c >= '[' && c <= '_'))
+      keys += static_cast<char>(c - '@');
+    else
+      return bad();
   }
   return keys;
 }
@@ -68,8 +73,8 @@ DetachKeys::Outcome DetachKeys::feed(std::string_view typed) {
       outcome.data += c;
       continue;
     }
-    // What was held back and does not go on to match is the user's input after all; the byte may itself
-    // begin the sequence.
+    // What was held back and does not go on to match is the user's input after all; the byte may
+    // itself begin the sequence.
     if (matched_ > 0 && c != sequence_[matched_]) {
       outcome.data += sequence_.substr(0, matched_);
       matched_ = 0;

@@ -21,8 +21,8 @@ bool is_terminal(int fd);
 // Of the first of stdout and stdin that is a terminal; zeros when neither is.
 TerminalSize terminal_size();
 
-// Raw mode of a terminal for as long as the object lives. All signals that would end the process are read
-// from a signalfd meanwhile (stream.cc), so that the destructor runs on every way out.
+// Raw mode of a terminal for as long as the object lives. All signals that would end the process
+// are read from a signalfd meanwhile (stream.cc), so that the destructor runs on every way out.
 class RawTerminal {
  public:
   static Result<RawTerminal> enter(int fd);
@@ -37,11 +37,12 @@ class RawTerminal {
   termios before_{};
 };
 
-// "ctrl-p,ctrl-q" as bytes. Elements: a letter, or ctrl- and one of a-z @ [ \ ] ^ _. kInvalidArgument
-// names the bad element.
+// "ctrl-p,ctrl-q" as bytes. Elements: a letter, or ctrl- and one of a-z @ [ \ ] ^ _.
+// kInvalidArgument names the bad element.
 Result<std::string> parse_detach_keys(std::string_view text);
 
-// Finds the detach sequence in what is typed. A prefix of it is held back until the next byte decides.
+// Finds the detach sequence in what is typed. A prefix of it is held back until the next byte
+// decides.
 class DetachKeys {
  public:
   explicit DetachKeys(std::string sequence) : sequence_(std::move(sequence)) {}

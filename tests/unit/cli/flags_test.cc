@@ -35,8 +35,12 @@ TEST(Flags, CombinedLettersAreSeparateFlags) {
 }
 
 TEST(Flags, EverySpellingOfAValueIsTheSame) {
-  for (std::vector<std::string> words : std::vector<std::vector<std::string>>{
-           {"--env", "A=b=c"}, {"--env=A=b=c"}, {"-e", "A=b=c"}, {"-eA=b=c"}, {"-e=A=b=c"}, {"-ieA=b=c"}}) {
+  for (std::vector<std::string> words : std::vector<std::vector<std::string>>{{"--env", "A=b=c"},
+                                                                              {"--env=A=b=c"},
+                                                                              {"-e", "A=b=c"},
+                                                                              {"-eA=b=c"},
+                                                                              {"-e=A=b=c"},
+                                                                              {"-ieA=b=c"}}) {
     auto parsed = parse(words);
     ASSERT_TRUE(parsed) << words[0];
     EXPECT_EQ(parsed->list("env"), std::vector<std::string>{"A=b=c"}) << words[0];
@@ -92,8 +96,11 @@ TEST(Flags, ThoseThatAreNotThereYetAreRefusedByName) {
 }
 
 TEST(Flags, BadValuesAreErrorsWithTheFlagAndTheValue) {
-  EXPECT_EQ(error_of({"-m", "12q"}), "invalid argument \"12q\" for \"-m, --memory\" flag: invalid size: '12q'");
-  EXPECT_NE(error_of({"--pids-limit", "x"}).find("invalid argument \"x\" for \"--pids-limit\" flag"), std::string::npos);
+  EXPECT_EQ(error_of({"-m", "12q"}),
+            "invalid argument \"12q\" for \"-m, --memory\" flag: invalid size: '12q'");
+  EXPECT_NE(
+      error_of({"--pids-limit", "x"}).find("invalid argument \"x\" for \"--pids-limit\" flag"),
+      std::string::npos);
   EXPECT_NE(error_of({"--cpus=-1"}).find("failed to parse -1"), std::string::npos);
   EXPECT_NE(error_of({"-t=maybe"}).find("invalid argument \"maybe\""), std::string::npos);
   EXPECT_EQ(error_of({"--name"}), "flag needs an argument: --name");
