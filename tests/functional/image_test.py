@@ -114,7 +114,7 @@ class Names(FunctionalTest):
 
     def test_rmi_refuses_an_image_in_use_and_names_the_container(self):
         name = self.running()
-        identity = self.w.ok("images", "-q", "--no-trunc").strip()
+        identity = self.w.ok("images", "-q", "--no-trunc", IMAGE).strip()
         self.assert_fails(self.w.try_run("rmi", identity), 1, name[:12])
 
     def test_a_missing_image_is_named(self):
