@@ -13,6 +13,14 @@
 #include <memory>
 #include <string>
 
+#ifdef WHERRY_SANITIZED
+// The leak checker stops its process with ptrace at the end, which a confined one may not, and
+// fails it.
+extern "C" const char* __asan_default_options() {
+  return "detect_leaks=0";
+}
+#endif
+
 namespace wherry::sys {
 namespace {
 

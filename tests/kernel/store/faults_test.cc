@@ -44,7 +44,7 @@ class FaultTest : public StoreFixture {
     EXPECT_EQ(names_in("incoming"), "");
     Result<std::vector<Image>> images = store_->list();
     ASSERT_TRUE(images);
-    EXPECT_EQ(images->size(), image_expected ? 1u : 0u);
+    ASSERT_EQ(images->size(), image_expected ? 1u : 0u);
     if (!image_expected) {
       EXPECT_EQ(names_in("layers"), "");
       return;
