@@ -110,7 +110,8 @@ class Parser {
   }
 
   Result<void> close_action() {
-    bool space = at_ < text_.size() && is_space(text_[at_]);
+    // The operands before may have read the space that a trim marker needs.
+    bool space = (at_ < text_.size() && is_space(text_[at_])) || is_space(text_[at_ - 1]);
     skip_space();
     if (space && text_.substr(at_).starts_with("-}}")) {
       trim_left_ = true;
