@@ -120,7 +120,7 @@ class FullDisk(FunctionalTest):
             filler = disk.path / "filler"
             with open(filler, "wb") as file:
                 free = os.statvfs(disk.path)
-                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - (1 << 20))
+                os.posix_fallocate(file.fileno(), 0, free.f_bfree * free.f_frsize - (1 << 20))
             done = w.try_run("import", images.busybox_tar(), IMAGE)
             self.assert_fails(done, 1, "no space left on device")
             filler.unlink()

@@ -8,7 +8,7 @@ from base import IMAGE, FunctionalTest
 from harness import sandbox
 
 _SERVER = "while :; do echo 'hello from inside' | nc -l -p 80; done"
-_UDP_SERVER = "udpsvd -E 0.0.0.0 80 head -n 1"
+_UDP_SERVER = "udp-echo 80"
 
 
 def ask(address: str, port: int, udp: bool = False) -> str:

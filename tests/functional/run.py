@@ -81,10 +81,10 @@ def _inside(options) -> None:
     print(f"seed {os.environ['WHERRY_TEST_SEED']}, programs in {bin_dir()}", flush=True)
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=_Report, verbosity=0).run(
         unittest.TestSuite(chosen))
-    failed = len({test.id() for test, _ in result.failures + result.errors})
-    totals.finish(result.testsRun - len({t.id() for t, _ in result.failures + result.errors
-                                         if isinstance(t, unittest.TestCase)}) - len(result.skipped),
-                  failed, len(result.skipped))
+    # A subtest belongs to its test; a class that could not be set up has run no test.
+    failed = {getattr(test, "test_case", test) for test, _ in result.failures + result.errors}
+    ran = sum(1 for test in failed if isinstance(test, unittest.TestCase))
+    totals.finish(result.testsRun - ran - len(result.skipped), len(failed), len(result.skipped))
 
 
 def main() -> None:

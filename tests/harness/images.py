@@ -3,6 +3,7 @@ import io
 import pathlib
 import subprocess
 import tarfile
+import tempfile
 
 from harness import trees
 from harness.paths import BUILD, CACHE
@@ -11,11 +12,36 @@ PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/fals
          "web:x:1000:1000:web:/home/web:/bin/sh\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\nweb:x:1000:\nextra:x:2000:web\n"
 
+# busybox has no UDP server.
+_UDP_ECHO = """
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+int main(int argc, char** argv) {
+  struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 7)}, there;
+  int s = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(s, (struct sockaddr*)&here, sizeof here) != 0) return 1;
+  for (char data[65536];;) {
+    socklen_t size = sizeof there;
+    ssize_t got = recvfrom(s, data, sizeof data, 0, (struct sockaddr*)&there, &size);
+    if (got >= 0) sendto(s, data, got, 0, (struct sockaddr*)&there, size);
+  }
+}
+"""
+
+
+def _static_program(source: str) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        program = pathlib.Path(scratch) / "program"
+        subprocess.run(["gcc", "-static", "-Os", "-s", "-x", "c", "-", "-o", str(program)], check=True,
+                       input=source, text=True)
+        return program.read_bytes()
+
 
 def busybox_tar() -> pathlib.Path:
     """A root file system of about 2 MB: busybox with its applets, users, a file that is not executable."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    target = CACHE / "busybox.tar"
+    target = CACHE / "busybox-2.tar"
     with trees.BuildLock(BUILD / ".images.lock"):
         if not target.exists():
             partial = target.with_suffix(".partial")
@@ -34,6 +60,7 @@ def _write_busybox_tar(path: pathlib.Path) -> None:
             owner = 1000 if name in ("home/web", "var/data") else 0
             _add(tar, name, tarfile.DIRTYPE, mode=mode, owner=owner)
         _add(tar, "bin/busybox", tarfile.REGTYPE, pathlib.Path("/bin/busybox").read_bytes(), 0o755)
+        _add(tar, "bin/udp-echo", tarfile.REGTYPE, _static_program(_UDP_ECHO), 0o755)
         for applet in applets:
             if applet != "busybox":
                 _add(tar, f"bin/{applet}", tarfile.SYMTYPE, link="busybox")

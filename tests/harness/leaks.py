@@ -6,6 +6,7 @@ base rules) are there before, because the snapshot is taken after a first contai
 """
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -58,8 +59,12 @@ def _cgroups() -> set[str]:
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         if right.split()[0] in ("cgroup", "cgroup2"):
-            found |= {folder for folder, _, _ in os.walk(left.split()[4])}
+            found |= {folder for folder, _, _ in os.walk(left.split()[4]) if not _MADE_ONCE.search(folder)}
     return found
+
+
+# A root's own cgroup and the one its monitors live in; who is in them is the process check's matter.
+_MADE_ONCE = re.compile(r"/wherry(-[0-9a-f]+)?(/engine)?$")
 
 
 def _links() -> set[str]:
