@@ -16,9 +16,9 @@ namespace wherry::state {
 namespace {
 
 constexpr int kBusyTimeoutMs = 30'000;
-// The first opener after all others have left reads the whole log to rebuild its index, so the log
-// is kept short: 256 pages are 1 MiB, read and checked in a fraction of a millisecond.
-constexpr int kLogPages = 256;
+// The first opener after all others have left reads the whole log to rebuild its index: a
+// microsecond a page, so the log is kept short.
+constexpr int kLogPages = 128;
 constexpr const char* kFileName = "state.db";
 constexpr const char* kSchemaLock = "state.lock";
 
@@ -30,6 +30,17 @@ Result<void> execute(sqlite3* connection, const char* sql, const char* what) {
   return {};
 }
 
+// After a commit. SQLite's own automatic checkpoint never starts the log anew when each process
+// commits once and leaves: the knowledge of what was copied dies with the last one. So the log is
+// emptied here, if nobody reads or writes just now; else the next commit tries again.
+int empty_long_log(void*, sqlite3* connection, const char* name, int pages) {
+  if (pages < kLogPages) return SQLITE_OK;
+  sqlite3_busy_timeout(connection, 0);
+  sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(connection, kBusyTimeoutMs);
+  return SQLITE_OK;
+}
+
 Result<Connection> connect(const std::string& path) {
   sqlite3* raw = nullptr;
   int code =
@@ -39,7 +50,7 @@ Result<Connection> connect(const std::string& path) {
     return sql_error(code, sqlite3_errstr(code), "cannot open the state '" + path + "'");
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, kBusyTimeoutMs);
-  sqlite3_wal_autocheckpoint(raw, kLogPages);
+  sqlite3_wal_hook(raw, &empty_long_log, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);

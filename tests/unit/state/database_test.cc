@@ -244,6 +244,19 @@ TEST_F(StateTest, ALayerThatAnImageClaimsCannotBeForgotten) {
   EXPECT_FALSE(delete_layer(database, layer));
 }
 
+TEST_F(StateTest, TheLogStaysShortThoughEachProcessCommitsOnce) {
+  for (int i = 0; i < 200; ++i) {
+    Database database = open();
+    auto transaction = database.begin(Durability::kRelaxed);
+    ASSERT_TRUE(transaction);
+    ASSERT_TRUE(put_fact(database, "k", {std::to_string(i), std::string(2000, 'x')}));
+    ASSERT_TRUE(transaction->commit());
+  }
+  struct stat info{};
+  ASSERT_EQ(stat((root_ + "/state.db-wal").c_str(), &info), 0);
+  EXPECT_LT(info.st_size, 200 * 4120);
+}
+
 // Four processes open a root that does not exist yet and write at once: each sees one schema, no
 // write is lost.
 TEST_F(StateTest, ManyProcessesCreateAndWriteAtOnce) {
