@@ -13,8 +13,11 @@ PRELUDE = r"""
 set -e
 modprobe -a overlay bridge veth nf_tables nft_chain_nat nft_masq br_netfilter 2>/dev/null || true
 modprobe overlay
+# Helpers run with a fixed environment: their libraries go where the loader looks.
+for f in /payload/lib/*; do [ -e /lib/x86_64-linux-gnu/${f##*/} ] || cp -L $f /usr/local/lib/; done
+ldconfig
 cat > /payload/env <<'END'
-export LD_LIBRARY_PATH=/payload/lib PATH=/payload:$PATH
+export PATH=/payload:$PATH
 w=/payload/wherry
 equal() { [ "$1" = "$2" ] || { echo "is '$1', expected '$2'"; exit 1; }; }
 # The cgroup folder of a container on the host's hierarchy.
@@ -80,7 +83,7 @@ $w rm -f server
 echo good
 """),
     Case("containers outlive the service that started them", r"""
-systemd-run --wait -p LogLevelMax=err -E LD_LIBRARY_PATH=/payload/lib $w run -d --name free busybox:test sleep 1000
+systemd-run --wait -p LogLevelMax=err $w run -d --name free busybox:test sleep 1000
 equal "$($w inspect -f '{{.State.Running}}' free)" true
 $w rm -f free
 echo good
