@@ -65,7 +65,7 @@ class Guest:
 
     def _make_payload(self, payload: dict[str, pathlib.Path]) -> None:
         self._drive = self._folder / "payload.tar"
-        with tarfile.open(self._drive, "w") as tar:
+        with tarfile.open(self._drive, "w", dereference=True) as tar:
             for name, source in payload.items():
                 tar.add(source, arcname=name)
 
