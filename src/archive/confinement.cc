@@ -46,6 +46,8 @@ Result<sys::Fd> copy_mount(int root) {
   if (raw < 0) return failed("cannot copy the directory's mount");
   sys::Fd tree(raw);
   mount_attr attributes{};
+  // Where "/" is shared, as under systemd, so is the copy, and pivot_root refuses it.
+  attributes.propagation = MS_PRIVATE;
   attributes.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
   if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) !=
       0)
