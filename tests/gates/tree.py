@@ -33,7 +33,7 @@ ALLOWED = {
     "cli": _ENGINE | {"build"},
     "registry": _ENGINE,
     # A main may include the floor it hands over to, and the test seams it arms.
-    "apps": {"base", "cli", "engine", "monitor", "archive", "wire", "registry", "runtime"},
+    "apps": {"base", "sys", "cli", "engine", "monitor", "archive", "wire", "registry", "runtime"},
 }
 
 
