@@ -89,7 +89,6 @@ Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
     TRY(std::string name, parameter(layer, kParameterLimit, named_));
     Result<void> added = overlay.set("lowerdir+", name);
     if (added) continue;
-    // Linux 6.8 made "lowerdir+" unconditional; before, the whole list goes through mount(2).
     if (added.error().errnum() != EINVAL || &layer != &source.lower.front()) return added;
     TRY(classic_options_, classic_options(source, named_));
     return {};
@@ -101,8 +100,16 @@ Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
   for (auto [key, value] : kPortable) TRY_VOID(overlay.set(key, value));
   if (source.volatile_upper) TRY_VOID(overlay.set_flag("volatile"));
   TRY_VOID(overlay.set("source", "overlay"));
-  TRY(mount_, overlay.mount(0));
-  named_.clear();
+  Result<sys::Fd> mounted = overlay.mount(0);
+  if (mounted) {
+    mount_ = std::move(*mounted);
+    named_.clear();
+    return {};
+  }
+  // Linux 6.8 made "lowerdir+" unconditional. From 6.5 it may be refused above; before that overlayfs
+  // takes any key and refuses it here. Then the whole list goes through mount(2).
+  if (mounted.error().errnum() != EINVAL) return Error(std::move(mounted.error()));
+  TRY(classic_options_, classic_options(source, named_));
   return {};
 }
 
