@@ -80,6 +80,8 @@ void arm_failpoints() {
   const char* points = getenv("WHERRY_FAILPOINT");
   const char* list = getenv("WHERRY_FAILPOINT_LIST");
   if (points == nullptr && list == nullptr) return;
+  const char* only = getenv("WHERRY_FAILPOINT_PROGRAM");
+  if (only != nullptr && std::string_view(only) != program_invocation_short_name) return;
   if (points != nullptr) parse(points);
   if (list != nullptr) list_fd = open(list, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   internal::failpoints_armed = true;

@@ -6,7 +6,8 @@
 // @N: only the N-th hit (from 1; default: each hit). A child program inherits the variable unless
 // its environment is fixed by its parent, which then passes it on by name (see sys/process.h).
 // WHERRY_FAILPOINT_LIST=FILE appends the name of each failpoint passed, so that a test can
-// enumerate those of a command. With neither variable set a hit costs one load.
+// enumerate those of a command. WHERRY_FAILPOINT_PROGRAM=NAME: both hold for that program only.
+// With neither variable set a hit costs one load.
 #pragma once
 
 #include "base/result.h"

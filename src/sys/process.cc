@@ -185,7 +185,8 @@ Result<void> signal_process(int pidfd, int signal_number) {
 std::vector<std::string> inherited_test_environment() {
   std::vector<std::string> environment;
   for (const char* name :
-       {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST", "WHERRY_LIBEXEC"})
+       {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST", "WHERRY_FAILPOINT_PROGRAM",
+        "WHERRY_LIBEXEC"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
   return environment;
 }

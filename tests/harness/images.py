@@ -1,6 +1,7 @@
 """Root file systems for tests: a tiny one from busybox-static, and Debian's by `wherry bootstrap`'s way."""
 import io
 import pathlib
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -75,6 +76,23 @@ def _add(tar, name, kind, data=b"", mode=0o644, owner=0, link="") -> None:
     info.type, info.mode, info.uid, info.gid, info.linkname = kind, mode, owner, owner, link
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
+
+
+PADDING = "a layer of its own\n"
+
+
+def padded_tar() -> pathlib.Path:
+    """The busybox tree with one more file: an image that shares no layer with it."""
+    target = CACHE / "busybox-2-padded.tar"
+    source = busybox_tar()
+    with trees.BuildLock(BUILD / ".images.lock"):
+        if not target.exists():
+            partial = target.with_suffix(".partial")
+            shutil.copyfile(source, partial)
+            with tarfile.open(partial, "a") as tar:
+                _add(tar, "etc/padding", tarfile.REGTYPE, PADDING.encode())
+            partial.rename(target)
+    return target
 
 
 def debian_tar() -> pathlib.Path:

@@ -13,7 +13,7 @@ import time
 from harness.paths import bin_dir
 
 _FOREIGN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST",
-            "WHERRY_TRACE")
+            "WHERRY_FAILPOINT_PROGRAM", "WHERRY_TRACE")
 
 
 class CommandFailed(AssertionError):
@@ -97,18 +97,24 @@ class Wherry:
 
     def failpoints_of(self, *args, **options) -> list[str]:
         """The names of the failpoints that a command (which must succeed) passes, in order, once each."""
+        return list(dict.fromkeys(self.failpoint_hits("", *args, **options)))
+
+    def failpoint_hits(self, program: str, *args, **options) -> list[str]:
+        """Each hit of a failpoint by a command (which must succeed) in order; of one program, or of all."""
         listing = self._parents[1] / "failpoints"
         listing.unlink(missing_ok=True)
-        self.ok(*args, env={"WHERRY_FAILPOINT_LIST": str(listing)}, **options)
+        only = {"WHERRY_FAILPOINT_PROGRAM": program} if program else {}
+        self.ok(*args, env={"WHERRY_FAILPOINT_LIST": str(listing), **only}, **options)
         names = listing.read_text().split() if listing.exists() else []
         listing.unlink(missing_ok=True)
-        return list(dict.fromkeys(names))
+        return names
 
-    def with_failpoint(self, point: str, action: str, *args, hit: int = 0,
+    def with_failpoint(self, point: str, action: str, *args, hit: int = 0, program: str = "",
                        **options) -> subprocess.CompletedProcess:
-        """action: kill, enospc, eio, enomem, stop; hit: only the N-th."""
+        """action: kill, enospc, eio, enomem, stop; hit: only the N-th; program: only there."""
         armed = f"{point}:{action}" + (f"@{hit}" if hit else "")
-        return self.try_run(*args, env={"WHERRY_FAILPOINT": armed}, **options)
+        only = {"WHERRY_FAILPOINT_PROGRAM": program} if program else {}
+        return self.try_run(*args, env={"WHERRY_FAILPOINT": armed, **only}, **options)
 
 
 def forget_networks() -> None:
