@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -10,6 +9,7 @@
 #include "base/trace.h"
 #include "monitor/config.h"
 #include "monitor/supervisor.h"
+#include "monitor/surroundings.h"
 
 namespace wherry::monitor {
 namespace {
@@ -45,7 +45,7 @@ int run_monitor(int config_fd, int socket_fd) {
   sys::Fd config_document(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  umask(022);
+  take_fixed_surroundings();
   disregard_signals();
 
   Result<MonitorConfig> config = read_config(std::move(config_document));
