@@ -1,7 +1,6 @@
 #include "runtime/process_stage.h"
 
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -180,16 +179,26 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
+// Closed now and not by the execve: "/proc/self/fd/7/../bin/sh" as a program or as an interpreter
+// would walk through a directory of the host that is still open (CVE-2024-21626). The channel, a
+// socket, leads nowhere. Owners of these numbers are never destroyed: the child ends by _exit.
+Result<void> close_all_but(const Channel& channel) {
+  auto kept = static_cast<unsigned>(channel.fd());
+  bool closed = kept == 3 || syscall(SYS_close_range, 3U, kept - 1, 0U) == 0;
+  if (!closed || syscall(SYS_close_range, kept + 1, ~0U, 0U) != 0)
+    return Error::from_errno(errno, "cannot close file descriptors");
+  return {};
+}
+
 // The end of the way: filter, final capabilities, the word "ready", the wait for the start, execve.
 Result<void> confine_and_execute(const ProcessPlan& plan, const CapabilitySets& sets,
                                  const std::vector<std::string>& environment, Channel& channel) {
-  if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-    return Error::from_errno(errno, "cannot close file descriptors");
+  TRY_VOID(failpoint("runtime.stage.confined"));
+  TRY_VOID(close_all_but(channel));
   TRY(std::string program, find_program(plan.process->args.front(), environment));
   std::vector<char*> argv = pointers(plan.process->args);
   std::vector<char*> envp = pointers(environment);
   umask(plan.process->user.umask.value_or(kDefaultUmask));
-  TRY_VOID(failpoint("runtime.stage.confined"));
   if (!plan.seccomp_filter.empty()) TRY_VOID(load_seccomp_filter(plan.seccomp_filter));
   TRY_VOID(set_capabilities(sets, 0));
   TRY_VOID(raise_ambient(sets.ambient));

@@ -31,6 +31,30 @@ TEST_F(Confinement, LeavesNoDescriptorAboveTheStandardOnes) {
   EXPECT_TRUE(ran.says("fds=0,1,2,")) << ran.out;
 }
 
+// CVE-2024-21626: what closes only by the execve can still be walked through by it.
+TEST_F(Confinement, RefusesAProgramBehindADescriptorOfTheCaller) {
+  fs::copy_file(WHERRY_BIN_DIR "/payload", base_ / "of-the-host");
+  sys::Fd directory(open(base_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  sys::Fd high(fcntl(directory.get(), F_DUPFD_CLOEXEC, 50));
+  spec_.process.args = {"/proc/self/fd/" + std::to_string(high.get()) + "/of-the-host", "exit",
+                        "0"};
+  auto ran = run_options(options());
+  ASSERT_FALSE(ran) << "a file of the host was executed";
+  EXPECT_EQ(ran.error().kind(), ErrorKind::kNotFound) << ran.error().message();
+
+  ASSERT_RAN(waiting, start_waiting());
+  ExecOptions exec;
+  exec.init_pid = waiting.pid();
+  exec.init_start_time = waiting.start_time();
+  exec.cgroups_path = spec_.cgroups_path;
+  exec.process = docker_spec().process;
+  exec.process.args = {"/proc/self/fd/" + std::to_string(high.get()) + "/of-the-host", "exit", "0"};
+  auto joined = ExecProcess::start(exec);
+  ASSERT_FALSE(joined) << "a file of the host was executed";
+  EXPECT_EQ(joined.error().kind(), ErrorKind::kNotFound) << joined.error().message();
+  EXPECT_TRUE(end(waiting));
+}
+
 TEST_F(Confinement, TakesTheEnvironmentFromTheSpecificationOnly) {
   setenv("WHERRY_CANARY", "leaked", 1);
   ASSERT_RAN(ran, run({"report"}));
