@@ -90,7 +90,7 @@ Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
     Result<void> added = overlay.set("lowerdir+", name);
     if (added) continue;
     if (added.error().errnum() != EINVAL || &layer != &source.lower.front()) return added;
-    TRY(classic_options_, classic_options(source, named_));
+    classic_ = source;
     return {};
   }
   TRY(std::string upper, parameter(source.upper, kParameterLimit, named_));
@@ -106,22 +106,23 @@ Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
     named_.clear();
     return {};
   }
-  // Linux 6.8 made "lowerdir+" unconditional. From 6.5 it may be refused above; before that overlayfs
-  // takes any key and refuses it here. Then the whole list goes through mount(2).
+  // Linux 6.8 made "lowerdir+" unconditional. From 6.5 it may be refused above; before that
+  // overlayfs takes any key and refuses it here. Then the whole list goes through mount(2).
   if (mounted.error().errnum() != EINVAL) return Error(std::move(mounted.error()));
-  TRY(classic_options_, classic_options(source, named_));
+  classic_ = source;
   return {};
 }
 
 Result<sys::Fd> PreparedRoot::attach() {
   TRY(sys::Fd anchor, sys::open_file(anchor_, O_PATH | O_DIRECTORY));
-  if (classic_options_.empty()) {
+  if (!classic_) {
     TRY_VOID(sys::attach_mount(mount_.get(), anchor.get()));
     return std::move(mount_);
   }
-  if (::mount("overlay", anchor_.c_str(), "overlay", 0, classic_options_.c_str()) != 0)
+  std::vector<sys::Fd> layers;
+  TRY(const std::string options, classic_options(*classic_, layers));
+  if (::mount("overlay", anchor_.c_str(), "overlay", 0, options.c_str()) != 0)
     return Error::from_errno(errno, "cannot mount the overlay");
-  named_.clear();
   return sys::open_file(anchor_, O_PATH | O_DIRECTORY);
 }
 

@@ -2,6 +2,7 @@
 // container's own mount namespace. The host's mount table never shows it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,10 @@ class PreparedRoot {
 
   sys::Fd mount_;
   std::string anchor_;
-  // Kernels before 6.5 take an overlay's layers only through mount(2): the options wait for
-  // attach().
-  std::string classic_options_;
-  std::vector<sys::Fd> named_;  // what /proc/self/fd names in the options stand for
+  // Kernels before 6.5 take an overlay's layers only through mount(2), and as layers only what lies
+  // in the mounter's own mount namespace: all of it waits for attach().
+  std::optional<RootSource> classic_;
+  std::vector<sys::Fd> named_;  // what /proc/self/fd names in the parameters stand for
 };
 
 // For a detached mount that is needed only through its fd, in the container's mount namespace
