@@ -31,10 +31,9 @@ Result<void> Stdio::open(bool terminal, bool open_stdin) {
     outputs_[i] = std::move(pipe.read);
     program_ends_[1 + i] = std::move(pipe.write);
   }
-  if (!open_stdin) {
-    TRY(program_ends_[0], sys::open_file("/dev/null", O_RDONLY));
-    return {};
-  }
+  // None for stdin: the runtime takes the container's own null device. With ours a container could
+  // chmod that of the host through /proc/self/fd/0.
+  if (!open_stdin) return {};
   TRY(sys::Pipe pipe, sys::make_pipe());
   TRY_VOID(set_nonblocking(pipe.write.get()));
   program_ends_[0] = std::move(pipe.read);

@@ -44,7 +44,8 @@ struct RootSource {
 };
 
 struct Stdio {
-  int in = -1;  // borrowed; with a terminal all three are ignored
+  // Borrowed. -1: the container's own null device. With a terminal all three are ignored.
+  int in = -1;
   int out = -1;
   int err = -1;
 };

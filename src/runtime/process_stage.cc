@@ -71,6 +71,15 @@ Result<sys::Fd> open_null(int root) {
   return Error(ErrorKind::kInvalidArgument, "'/dev/null' is not the null device");
 }
 
+// What a program without input reads: a container may have done away with its null device, which
+// must not keep anybody from looking inside by an exec. Nobody writes to this pipe.
+Result<sys::Fd> open_empty(int root) {
+  Result<sys::Fd> null = open_null(root);
+  if (null) return null;
+  TRY(sys::Pipe pipe, sys::make_pipe());
+  return std::move(pipe.read);
+}
+
 // A user who is not root may open /dev/stdout again only when the pipe behind it is its own.
 void give_pipe_to(int fd, uid_t owner) {
   struct stat status{};
@@ -87,7 +96,7 @@ Result<void> connect_stdio(const Stdio& stdio, int root, uid_t owner) {
   for (size_t i = 0; i < copies.size(); ++i) {
     sys::Fd null;
     if (given[i] < 0) {
-      TRY(null, open_null(root));
+      TRY(null, i == 0 ? open_empty(root) : open_null(root));
       given[i] = null.get();
     }
     copies[i].reset(fcntl(given[i], F_DUPFD_CLOEXEC, 3));

@@ -63,6 +63,17 @@ TEST_F(LifeTest, ReadsNothingWithoutInput) {
   EXPECT_EQ(until_exit(client).out, "end\n");
 }
 
+// With the host's own null device as its stdin a container could chmod that for everybody.
+TEST_F(LifeTest, GivesTheContainersOwnNullDeviceAsStdin) {
+  Client client = launch(shell("busybox stat -L -c %d:%t:%T /proc/self/fd/0 /dev/null"));
+  ASSERT_TRUE(client.send(Attach{}));
+  ASSERT_TRUE(client.call(Start{}));
+  std::string out = until_exit(client).out;
+  size_t half = out.size() / 2;
+  EXPECT_TRUE(out.ends_with(":1:3\n")) << out;
+  EXPECT_EQ(out.substr(0, half), out.substr(half)) << "another file system's node is stdin";
+}
+
 TEST_F(LifeTest, ClosesStdinWhenTheOnlyFeederGoes) {
   MonitorConfig with_input = shell("cat; exit 5");
   with_input.open_stdin = with_input.stdin_once = true;

@@ -182,6 +182,18 @@ TEST_F(ExecTest, EndsThoughAProcessItLeftBehindHoldsItsStreams) {
   EXPECT_EQ(state().status, "running");
 }
 
+TEST_F(ExecTest, ReadsNothingThoughTheContainerHasBrokenItsNullDevice) {
+  Client container = start_container();
+  Client breaker = launch(session("busybox rm /dev/null; busybox ln -s /proc/kmsg /dev/null"));
+  ASSERT_TRUE(breaker.send(Attach{}));
+  ASSERT_TRUE(breaker.call(Start{}));
+  ASSERT_EQ(until_exit(breaker).exited.code, 0);
+  Client client = launch(session("cat; echo end"));
+  ASSERT_TRUE(client.send(Attach{}));
+  ASSERT_TRUE(client.call(Start{}));
+  EXPECT_EQ(until_exit(client).out, "end\n");
+}
+
 TEST_F(ExecTest, GivesASessionATerminal) {
   Client container = start_container();
   MonitorConfig terminal = session("stty size");
