@@ -11,7 +11,7 @@ int start_failure_code(const Error& error, int otherwise) {
   std::string_view why = message.substr(at);
   for (std::string_view words : {"executable file not found", "no such file or directory"})
     if (why.find(words) != why.npos) return kNotFoundExit;
-  for (std::string_view words : {"permission denied", "is a directory"})
+  for (std::string_view words : {"permission denied", "is a directory", "exec format error"})
     if (why.find(words) != why.npos) return kNotInvocable;
   return otherwise;
 }

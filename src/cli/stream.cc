@@ -207,8 +207,8 @@ class Relay {
     if (read(signals_, &info, sizeof info) != static_cast<ssize_t>(sizeof info))
       return std::nullopt;
     int number = static_cast<int>(info.ssi_signo);
-    if (number == SIGWINCH) {
-      if (options_.tty) TRY_VOID(resize());
+    if (number == SIGWINCH && options_.tty) {
+      TRY_VOID(resize());
       return std::nullopt;
     }
     if (options_.sig_proxy && !options_.tty) {
