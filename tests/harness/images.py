@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
 """
 
 
-def _static_program(source: str) -> bytes:
+def static_program(source: str) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         program = pathlib.Path(scratch) / "program"
         subprocess.run(["gcc", "-static", "-Os", "-s", "-x", "c", "-", "-o", str(program)], check=True,
@@ -61,7 +61,7 @@ def _write_busybox_tar(path: pathlib.Path) -> None:
             owner = 1000 if name in ("home/web", "var/data") else 0
             _add(tar, name, tarfile.DIRTYPE, mode=mode, owner=owner)
         _add(tar, "bin/busybox", tarfile.REGTYPE, pathlib.Path("/bin/busybox").read_bytes(), 0o755)
-        _add(tar, "bin/udp-echo", tarfile.REGTYPE, _static_program(_UDP_ECHO), 0o755)
+        _add(tar, "bin/udp-echo", tarfile.REGTYPE, static_program(_UDP_ECHO), 0o755)
         for applet in applets:
             if applet != "busybox":
                 _add(tar, f"bin/{applet}", tarfile.SYMTYPE, link="busybox")
