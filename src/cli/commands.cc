@@ -10,6 +10,7 @@
 #include "cli/image_commands.h"
 #include "cli/output.h"
 #include "cli/run_request.h"
+#include "cli/volume_commands.h"
 
 namespace wherry::cli {
 namespace {
@@ -61,6 +62,15 @@ constexpr CommandSpec kCommands[] = {
     {"bootstrap|image bootstrap", "[OPTIONS] DISTRIBUTION:RELEASE",
      "Make a base image from the distribution's signed packages", &kBootstrapFlags, 1, 1,
      bootstrap_image},
+    {"volume create", "[OPTIONS] [VOLUME]", "Make a volume", &kVolumeCreateFlags, 0, 1,
+     create_volume},
+    {"volume ls|volume list", "[OPTIONS]", "List volumes", &kVolumeListFlags, 0, 0, list_volumes},
+    {"volume inspect", "[OPTIONS] VOLUME [VOLUME...]", "Show all there is to know about volumes",
+     &kVolumeInspectFlags, 1, kAny, inspect_volumes},
+    {"volume rm|volume remove", "[OPTIONS] VOLUME [VOLUME...]",
+     "Remove volumes that no container uses", &kVolumeRemoveFlags, 1, kAny, remove_volumes},
+    {"volume prune", "[OPTIONS]", "Remove the anonymous volumes that no container uses",
+     &kVolumePruneFlags, 0, 0, prune_volumes},
     {"version", "[OPTIONS]", "Show the version", &kFormatFlags, 0, 0, show_version},
     {"info|system info", "[OPTIONS]", "Show the engine's state and what the machine offers",
      &kFormatFlags, 0, 0, show_info},
@@ -73,15 +83,15 @@ constexpr CommandSpec kCommands[] = {
     {"__complete", "WORD...", "Print completions", &kNoFlags, 0, kAny, complete_words, 1, true},
 };
 
-constexpr std::string_view kGroups[] = {"container", "image", "system", "config"};
+constexpr std::string_view kGroups[] = {"container", "image", "volume", "system", "config"};
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "build",   "builder", "buildx", "commit",  "compose", "context", "cp",
-    "diff",    "events",  "export", "load",    "login",   "logout",  "manifest",
-    "network", "pause",   "plugin", "port",    "pull",    "push",    "rename",
-    "save",    "search",  "stats",  "swarm",   "top",     "trust",   "unpause",
-    "update",  "volume",  "node",   "service", "stack",   "secret",  "checkpoint"};
+    "build",   "builder", "buildx",  "commit", "compose", "context",   "cp",
+    "diff",    "events",  "export",  "load",   "login",   "logout",    "manifest",
+    "network", "pause",   "plugin",  "port",   "pull",    "push",      "rename",
+    "save",    "search",  "stats",   "swarm",  "top",     "trust",     "unpause",
+    "update",  "node",    "service", "stack",  "secret",  "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');
@@ -102,6 +112,7 @@ std::span<const std::string_view> all_groups() {
 std::string_view group_summary(std::string_view group) {
   if (group == "container") return "Commands on containers";
   if (group == "image") return "Commands on images";
+  if (group == "volume") return "Commands on volumes";
   if (group == "system") return "Commands on the engine";
   if (group == "config") return "Commands on the configuration";
   return {};

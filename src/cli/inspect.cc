@@ -8,6 +8,7 @@
 #include "cli/image_document.h"
 #include "cli/output.h"
 #include "cli/template.h"
+#include "cli/volume_commands.h"
 
 namespace wherry::cli {
 namespace {
@@ -16,7 +17,7 @@ constexpr auto kString = FlagKind::kString;
 
 constexpr Flag kInspect[] = {
     {"format", 'f', kString, "json, or a template over each object"},
-    {"type", 0, kString, "Only objects of this type: container or image"},
+    {"type", 0, kString, "Only objects of this type: container, image or volume"},
 };
 constexpr Flag kInspectOne[] = {{"format", 'f', kString, "json, or a template over each object"}};
 constexpr RefusedFlag kInspectLater[] = {{"size", 's'}, {"platform"}};
@@ -25,7 +26,7 @@ constexpr RefusedFlag kInspectLater[] = {{"size", 's'}, {"platform"}};
 constexpr std::string_view kOptional[] = {"Health",      "Healthcheck", "SizeRw", "SizeRootFs",
                                           "GraphDriver", "StopTimeout", "Shell"};
 
-enum class Kind { kAny, kContainer, kImage };
+enum class Kind { kAny, kContainer, kImage, kVolume };
 
 Result<Json> container_document(Context& context, const std::string& name) {
   TRY(engine::Engine * engine, context.engine());
@@ -44,12 +45,21 @@ Result<Json> find_image_document(Context& context, const std::string& name) {
   return image_document(image);
 }
 
+Result<Json> find_volume_document(Context& context, const std::string& name) {
+  TRY(engine::Engine * engine, context.engine());
+  TRY(engine::Volume volume, engine->volume(name));
+  return Json::parse(engine::volume_inspect_json(volume));
+}
+
 Result<Json> find_document(Context& context, const std::string& name, Kind kind) {
   if (kind == Kind::kImage) return find_image_document(context, name);
+  if (kind == Kind::kVolume) return find_volume_document(context, name);
   Result<Json> document = container_document(context, name);
   if (document || kind == Kind::kContainer || document.error().kind() != ErrorKind::kNotFound)
     return document;
   document = find_image_document(context, name);
+  if (document || document.error().kind() != ErrorKind::kNotFound) return document;
+  document = find_volume_document(context, name);
   if (document || document.error().kind() != ErrorKind::kNotFound) return document;
   return Error(ErrorKind::kNotFound, fmt::format("No such object: {}", name));
 }
@@ -93,24 +103,28 @@ Result<int> inspect(Invocation& call, Kind kind) {
 
 constinit const FlagTable kInspectFlags{kInspect, kInspectLater};
 constinit const FlagTable kInspectOneFlags{kInspectOne, kInspectLater};
+constinit const FlagTable kVolumeInspectFlags{kInspectOne};
 
 Result<int> inspect_any(Invocation& call) {
   std::string type = call.flags.text("type");
   if (type == "container") return inspect(call, Kind::kContainer);
   if (type == "image") return inspect(call, Kind::kImage);
+  if (type == "volume") return inspect(call, Kind::kVolume);
   if (type.empty()) return inspect(call, Kind::kAny);
-  for (std::string_view later :
-       {"network", "volume", "node", "plugin", "secret", "service", "task"})
+  for (std::string_view later : {"network", "node", "plugin", "secret", "service", "task"})
     if (type == later)
       return Error(ErrorKind::kUnsupported, fmt::format("'--type {}' is not supported yet", type))
-          .set_hint("use container or image");
+          .set_hint("use container, image or volume");
   return Error(ErrorKind::kInvalidArgument,
                fmt::format("\"{}\" is not a valid value for --type", type))
-      .set_hint("use container or image");
+      .set_hint("use container, image or volume");
 }
 
 Result<int> inspect_containers(Invocation& call) {
   return inspect(call, Kind::kContainer);
+}
+Result<int> inspect_volumes(Invocation& call) {
+  return inspect(call, Kind::kVolume);
 }
 Result<int> inspect_images(Invocation& call) {
   return inspect(call, Kind::kImage);

@@ -11,6 +11,9 @@
 namespace wherry::cli {
 namespace {
 
+constexpr size_t kGap = 3;
+constexpr size_t kMinColumn = 10;
+
 size_t width_of(std::string_view text) {
   return static_cast<size_t>(std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -85,7 +88,8 @@ std::string align_columns(std::string_view text) {
     std::vector<std::string_view> cells = split(lines[n], '\t');
     for (size_t i = 0; i < cells.size(); ++i) {
       out += cells[i];
-      if (i + 1 < cells.size()) out.append(widths[i] + 3 - width_of(cells[i]), ' ');
+      if (i + 1 < cells.size())
+        out.append(std::max(widths[i] + kGap, kMinColumn) - width_of(cells[i]), ' ');
     }
     if (n + 1 < lines.size()) out += '\n';
   }

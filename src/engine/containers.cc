@@ -77,9 +77,8 @@ Result<void> put_volumes(state::Database& database, const ContainerRecord& recor
     if (mount.type != "volume") continue;
     TRY(auto known, state::get_fact(database, "volume", mount.name));
     if (known) continue;
-    std::string document = "{\"CreatedAt\":\"" + record.created +
-                           "\",\"Anonymous\":" + (mount.anonymous ? "true" : "false") + "}";
-    TRY_VOID(state::put_fact(database, "volume", {mount.name, document}));
+    Volume volume{.name = mount.name, .created = record.created, .anonymous = mount.anonymous};
+    TRY_VOID(state::put_fact(database, "volume", {mount.name, volume_document(volume)}));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "engine/record.h"
+#include "engine/volume_record.h"
 #include "oci/reference.h"
 #include "store/store.h"
 
@@ -86,6 +88,11 @@ struct ImportRequest {
   std::optional<oci::ImageRef> reference;
   std::vector<std::string> changes;
   std::string message;
+};
+
+struct VolumeRequest {
+  std::string name;  // empty: a random one, and the volume is anonymous
+  std::map<std::string, std::string> labels;
 };
 
 struct Info {
@@ -162,6 +169,21 @@ class Engine {
   virtual Result<store::Store::Removed> remove_image(const std::string& name, bool force) = 0;
   // Bytes of each layer of an image, bottom first, in the order of its diff ids.
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
+
+  // --- volumes
+  using Filters = std::vector<std::pair<std::string, std::string>>;
+  // One that is there already is returned as it is.
+  virtual Result<Volume> create_volume(const VolumeRequest& request) = 0;
+  virtual Result<std::vector<Volume>> volumes(const Filters& filters) = 0;  // by name
+  virtual Result<Volume> volume(const std::string& name) = 0;
+  // kConflict while a container mounts it, running or not. `force`: a missing one is fine.
+  virtual Result<void> remove_volume(const std::string& name, bool force) = 0;
+  struct Pruned {
+    std::vector<std::string> names;
+    uint64_t bytes = 0;
+  };
+  // Those that no container mounts: anonymous ones, or all with the filter all=true.
+  virtual Result<Pruned> prune_volumes(const Filters& filters) = 0;
 
   virtual Result<Info> info() = 0;
 };

@@ -155,16 +155,14 @@ Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
       return Error::from_errno(errno, "cannot set the owner of the container's layer");
   }
   TRY([[maybe_unused]] sys::Fd work, sys::make_dir_at(dir.get(), "work", 0700));
+  std::vector<std::string> volumes;
   for (const MountPoint& mount : record.mounts) {
-    if (mount.type == "bind") {
+    if (mount.type == "volume")
+      volumes.push_back(mount.name);
+    else
       TRY_VOID(make_bind_source(mount));
-    } else {
-      TRY(sys::Fd volumes, sys::make_dir_at(fds_.root.get(), "volumes", 0700));
-      TRY(sys::Fd volume, sys::make_dir_at(volumes.get(), mount.name, 0700));
-      TRY([[maybe_unused]] sys::Fd data, sys::make_dir_at(volume.get(), "_data", 0755));
-    }
   }
-  return {};
+  return make_volume_dirs(volumes);
 }
 
 Result<std::optional<network::Attachment>> LocalEngine::lease_network(
@@ -216,8 +214,9 @@ Result<void> LocalEngine::write_run_files(const ContainerRecord& record, const H
   std::vector<network::HostsEntry> entries;
   if (attachment) {
     std::string names = hostname;
-    if (!record.config.domainname.empty())
-      names = hostname + "." + record.config.domainname + " " + hostname;
+    if (!record.config.domainname.empty()) names += "." + record.config.domainname;
+    // The name may have come in one piece or in two; the part before the first dot is a name too.
+    if (size_t dot = names.find('.'); dot != names.npos) names += " " + names.substr(0, dot);
     entries.push_back({dotted(attachment->link.address), names});
   }
   std::string hosts = record.host_config.network_mode == "host"
@@ -293,7 +292,7 @@ Result<std::string> LocalEngine::seccomp_filter(const ContainerRecord& record,
     return sys::read_all(kept->get(), kMaxFilter);
   TraceScope trace("engine.seccomp.compose");
   TRY(std::string filter, runtime::compose_default_filter(names));
-  TRY_VOID(sys::write_file_atomic(cache.get(), key, filter, 0600, sys::Sync::kFull));
+  TRY_VOID(sys::write_new_file(cache.get(), key, filter, 0600));
   return filter;
 }
 

@@ -4,7 +4,7 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   exec.cc images.cc bootstrap.cc info.cc
+//   exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -76,6 +76,11 @@ class LocalEngine final : public Engine {
   Result<void> tag(const std::string& source, const std::string& target) override;
   Result<store::Store::Removed> remove_image(const std::string& name, bool force) override;
   Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
+  Result<Volume> create_volume(const VolumeRequest& request) override;
+  Result<std::vector<Volume>> volumes(const Filters& filters) override;
+  Result<Volume> volume(const std::string& name) override;
+  Result<void> remove_volume(const std::string& name, bool force) override;
+  Result<Pruned> prune_volumes(const Filters& filters) override;
   Result<Info> info() override;
 
  private:
@@ -145,6 +150,12 @@ class LocalEngine final : public Engine {
   // --- recovery.cc
   Result<void> recover();
   void sweep_container_dirs();
+
+  // --- local_volumes.cc
+  Result<std::vector<Volume>> all_volumes();
+  Result<void> make_volume_dirs(const std::vector<std::string>& names);
+  Result<void> remove_volume_dirs(const std::vector<std::string>& names);
+  Result<std::vector<std::string>> forget_anonymous_volumes(const ContainerRecord& record);
   void sweep_volumes();
 
   LocalOptions options_;

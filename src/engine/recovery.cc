@@ -6,7 +6,6 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
-#include "state/facts.h"
 #include "sys/file.h"
 
 namespace wherry::engine {
@@ -26,6 +25,7 @@ Result<void> LocalEngine::recover() {
   }
   sweep_container_dirs();
   sweep_volumes();
+  [[maybe_unused]] Result<void> swept = networks_.sweep();
   TRY(std::vector<std::string> locks, sys::list_dir(fds_.locks.get()));
   for (const std::string& id : locks) {
     if (known.contains(id)) continue;
@@ -47,19 +47,6 @@ void LocalEngine::sweep_container_dirs() {
         [[maybe_unused]]
       auto removed = sys::remove_tree_at(fds_.containers.get(), id);
     drop_lock_file(id);
-  }
-}
-
-// A volume's fact is committed before its directory is made: a directory without one has no owner.
-void LocalEngine::sweep_volumes() {
-  Result<sys::Fd> all = sys::open_at(fds_.root.get(), "volumes", O_RDONLY | O_DIRECTORY);
-  if (!all) return;
-  Result<std::vector<std::string>> names = sys::list_dir(all->get());
-  if (!names) return;
-  for (const std::string& name : *names) {
-    Result<std::optional<std::string>> fact = state::get_fact(database_, "volume", name);
-    if (fact && !*fact) [[maybe_unused]]
-      auto removed = sys::remove_tree_at(all->get(), name);
   }
 }
 

@@ -6,7 +6,6 @@
 #include "base/scope.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
-#include "state/facts.h"
 #include "sys/file.h"
 
 namespace wherry::engine {
@@ -118,22 +117,20 @@ Result<void> LocalEngine::end_orphan_monitor(const std::string& id) {
 Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volumes,
                                         state::Durability durability) {
   TRY_VOID(failpoint("engine.remove.begin"));
+  std::vector<std::string> unowned;
   {
     TRY(auto transaction, database_.begin(durability));
     TRY_VOID(state::delete_container(database_, record.id));
-    for (const MountPoint& mount : record.mounts)
-      if (volumes && mount.anonymous) TRY_VOID(state::delete_fact(database_, "volume", mount.name));
+    if (volumes) {
+      TRY(unowned, forget_anonymous_volumes(record));
+    }
     TRY_VOID(transaction.commit());
   }
   TRY_VOID(failpoint("engine.remove.recorded"));
   // From here on what is left has no owner, and recovery would finish the work.
   TRY_VOID_CTX(sys::remove_tree_at(fds_.containers.get(), record.id),
                "cannot remove the files of container '" + record.name + "'");
-  for (const MountPoint& mount : record.mounts)
-    if (volumes && mount.anonymous) {
-      TRY(sys::Fd all, sys::make_dir_at(fds_.root.get(), "volumes", 0700));
-      TRY_VOID(sys::remove_tree_at(all.get(), mount.name));
-    }
+  TRY_VOID(remove_volume_dirs(unowned));
   return failpoint("engine.remove.done");
 }
 

@@ -23,7 +23,7 @@ class FunctionalTest(unittest.TestCase):
         if cls.needs_image:
             cls.w.ok("import", images.busybox_tar(), IMAGE)
             # Made-once things (bridge, base rules, lock files) are there before the first snapshot.
-            cls.w.ok("run", "--rm", "-p", "127.0.0.1::9", IMAGE, "true")
+            cls.w.ok("run", "--rm", "-p", "127.0.0.1::9", "-v", "/volume", IMAGE, "true")
 
     def setUp(self):
         self._before = leaks.snapshot(self._watched())

@@ -27,8 +27,12 @@ TEST(Ellipsis, CountsCharactersNotBytes) {
 }
 
 TEST(Columns, AreAsWideAsTheirWidestCell) {
-  EXPECT_EQ(align_columns("A\tB\nlong\tx\n"), "A      B\nlong   x\n");
-  EXPECT_EQ(align_columns("ä\tB\naa\tx\n"), "ä    B\naa   x\n");
+  EXPECT_EQ(align_columns("A\tB\nlonger ones\tx\n"), "A             B\nlonger ones   x\n");
+  EXPECT_EQ(align_columns("ä234567\tB\näa345678\tx\n"), "ä234567    B\näa345678   x\n");
+}
+
+TEST(Columns, AreAtLeastTenWide) {
+  EXPECT_EQ(align_columns("A\tB\nlong\tx\n"), "A         B\nlong      x\n");
 }
 
 TEST(Printable, ControlCharactersDoNotReachTheTerminal) {
