@@ -1,11 +1,14 @@
 // stop, kill, restart, remove, wait: what is done to a container through its monitor.
 #include <signal.h>
 
+#include <cerrno>
+
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
 #include "engine/signals.h"
 #include "runtime/container.h"
+#include "sys/process.h"
 
 namespace wherry::engine {
 namespace {
@@ -15,6 +18,7 @@ constexpr int kDefaultStopSeconds = 10;
 constexpr int kKillGraceMs = 2000;
 constexpr int kMonitorGraceMs = 10000;
 constexpr int kRemoveAttempts = 5;
+constexpr size_t kMaxCommandLine = 4096;
 
 Error not_running(const ContainerRecord& record, std::string_view action) {
   return Error(ErrorKind::kConflict, "cannot " + std::string(action) +
@@ -22,8 +26,24 @@ Error not_running(const ContainerRecord& record, std::string_view action) {
                                          " is not running");
 }
 
+// It is there and holds its lock, but is stopped or stuck.
+bool does_not_answer(const Error& error) {
+  return error.errnum() == ETIMEDOUT;
+}
+
 bool gone(const Error& error) {
-  return error.kind() == ErrorKind::kUnavailable;
+  return error.kind() == ErrorKind::kUnavailable && !does_not_answer(error);
+}
+
+// It may have ended meanwhile and its number may be another's: the start time around the look at
+// the command line says that it was the same process.
+Result<void> kill_monitor(pid_t pid, const std::string& id) {
+  std::optional<uint64_t> start_time = sys::process_start_time(pid);
+  std::string line =
+      sys::read_file("/proc/" + std::to_string(pid) + "/cmdline", kMaxCommandLine).value_or("");
+  if (!start_time || line != std::string("wherry-monitor") + '\0' + id + '\0') return {};
+  Result<sys::Fd> process = sys::open_process(pid, *start_time);
+  return process ? sys::signal_process(process->get(), SIGKILL) : Result<void>();
 }
 
 }  // namespace
@@ -64,7 +84,8 @@ Result<void> LocalEngine::end_process(const ContainerRecord& record, int signal,
   if (!exited && !gone(exited.error())) return std::move(exited.error());
   if (exited && !*exited)
     return Error(ErrorKind::kUnavailable, "cannot stop container '" + record.name +
-                                              "': it ended, but its monitor does not answer");
+                                              "': it ended, but its monitor does not answer")
+        .set_errnum(ETIMEDOUT);
   TRY_VOID(settle(record.id));
   [[maybe_unused]] Result<void> told = client->send(monitor::Settled{});
   return {};
@@ -120,7 +141,10 @@ Result<void> LocalEngine::remove(const std::string& name, bool force, bool volum
             ErrorKind::kConflict,
             "cannot remove container \"/" + found.name +
                 "\": container is running: stop the container before removing or force remove");
-      TRY_VOID(end_process(found, SIGKILL, kKillGraceMs / 1000));
+      Result<void> ended = end_process(found, SIGKILL, kKillGraceMs / 1000);
+      if (!ended && !does_not_answer(ended.error())) return ended;
+      // Settling finds the monitor lost and kills what it looked after.
+      if (!ended) TRY_VOID(end_stuck_monitor(seen.state.monitor_pid, id));
     }
     TRY(sys::FileLock lock, lock_container(id));
     TRY_VOID(settle_locked(id));
@@ -133,6 +157,13 @@ Result<void> LocalEngine::remove(const std::string& name, bool force, bool volum
   }
   return Error(ErrorKind::kConflict,
                "cannot remove container \"/" + found.name + "\": it is started again and again");
+}
+
+Result<void> LocalEngine::end_stuck_monitor(int pid, const std::string& id) {
+  TRY_VOID(kill_monitor(pid, id));
+  TRY(bool ended, wait_for_monitor_end(fds_.run_containers.get(), id, kMonitorGraceMs));
+  if (ended) return {};
+  return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' cannot be killed");
 }
 
 Result<int> LocalEngine::wait(const std::string& name) {

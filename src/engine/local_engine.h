@@ -136,6 +136,7 @@ class LocalEngine final : public Engine {
   Result<void> settle_half_made(const std::string& id, const RunView& view,
                                 const std::optional<ContainerRecord>& record);
   Result<void> record_end(ContainerRecord record, const RunView& view);
+  Result<void> end_stuck_monitor(int pid, const std::string& id);
   Result<void> end_orphan_monitor(const std::string& id);
   // Of a container whose run is released: record, directories and, where asked, anonymous volumes.
   Result<void> remove_locked(const ContainerRecord& record, bool volumes,

@@ -18,10 +18,22 @@ namespace wherry::monitor {
 namespace {
 
 constexpr size_t kMaxKept = 4u << 20;
+// A monitor answers within a millisecond; one that takes this long is stopped or stuck.
+constexpr int kWelcomeTimeoutMs = 5000;
 constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 Error gone() {
   return Error(ErrorKind::kUnavailable, "the monitor has closed the connection");
+}
+
+Result<void> wait_for_answer(int socket) {
+  pollfd waiting{socket, POLLIN, 0};
+  int ready = 0;
+  do ready = poll(&waiting, 1, kWelcomeTimeoutMs);
+  while (ready < 0 && errno == EINTR);
+  if (ready < 0) return Error::from_errno(errno, "cannot wait for the monitor");
+  if (ready > 0) return {};
+  return Error(ErrorKind::kUnavailable, "the monitor does not answer").set_errnum(ETIMEDOUT);
 }
 
 Result<sys::Fd> sealed_document(const std::string& text) {
@@ -124,6 +136,7 @@ Result<Client> Client::connect(int run_dir_fd) {
   }
   Client client(std::move(socket));
   TRY_VOID(client.send(Hello{}));
+  TRY_VOID_CTX(wait_for_answer(client.fd()), kContext);
   TRY_VOID_CTX(client.expect_welcome(), kContext);
   return client;
 }

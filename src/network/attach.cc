@@ -132,4 +132,10 @@ Result<void> Networks::prune(const std::vector<std::string>& live_container_ids)
   return run_dir.write_leases(leases);
 }
 
+Result<void> Networks::sweep() {
+  TRY(RunDir run_dir, RunDir::open(run_root_fd_));
+  TRY(std::optional<sys::FileLock> lock, run_dir.try_lock());
+  return lock ? run_dir.remove_temp_files() : Result<void>();
+}
+
 }  // namespace wherry::network

@@ -79,6 +79,8 @@ class Networks {
   Result<void> release(const std::string& container_id);
   // Drops leases of containers that `is_live` does not know, e.g. after kill -9.
   Result<void> prune(const std::vector<std::string>& live_container_ids);
+  // Removes temp files that a killed command left; leaves all alone while another one is at work.
+  Result<void> sweep();
   // Removes what ensure_bridge made: for uninstall and for tests.
   Result<void> remove_bridge(const Network& network);
 

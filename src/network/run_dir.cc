@@ -30,6 +30,10 @@ Result<sys::FileLock> RunDir::lock() const {
   return sys::FileLock::acquire(fd_.get(), "lock", sys::FileLock::Mode::kExclusive);
 }
 
+Result<std::optional<sys::FileLock>> RunDir::try_lock() const {
+  return sys::FileLock::try_acquire(fd_.get(), "lock", sys::FileLock::Mode::kExclusive);
+}
+
 Result<Leases> RunDir::read_leases() const {
   TRY(std::optional<std::string> text, read_optional(fd_.get(), "leases", kMaxLeaseFile));
   if (!text) return Leases();
@@ -55,6 +59,10 @@ Result<void> RunDir::write_note(const std::string& name, std::string_view text) 
 
 void RunDir::remove_note(const std::string& name) const {
   (void)unlinkat(fd_.get(), name.c_str(), 0);
+}
+
+Result<void> RunDir::remove_temp_files() const {
+  return sys::remove_temp_files(fd_.get());
 }
 
 }  // namespace wherry::network

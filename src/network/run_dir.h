@@ -18,6 +18,8 @@ class RunDir {
 
   // Exclusive among all processes of the root. Leases and notes are changed under it only.
   Result<sys::FileLock> lock() const;
+  // nullopt: another process holds it.
+  Result<std::optional<sys::FileLock>> try_lock() const;
 
   Result<Leases> read_leases() const;  // none yet: empty
   Result<void> write_leases(const Leases& leases) const;
@@ -26,6 +28,9 @@ class RunDir {
   Result<std::optional<std::string>> read_note(const std::string& name) const;
   Result<void> write_note(const std::string& name, std::string_view text) const;
   void remove_note(const std::string& name) const;
+
+  // What killed writers left. Under the lock.
+  Result<void> remove_temp_files() const;
 
  private:
   explicit RunDir(sys::Fd fd) : fd_(std::move(fd)) {}

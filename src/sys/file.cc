@@ -15,10 +15,12 @@
 namespace wherry::sys {
 namespace {
 
+constexpr std::string_view kTempMark = ".tmp-";
+
 std::string temp_name(const std::string& name) {
   unsigned char random[8] = {};
   [[maybe_unused]] ssize_t got = getrandom(random, sizeof random, 0);
-  return "." + name + ".tmp-" + to_hex(random);
+  return "." + name + std::string(kTempMark) + to_hex(random);
 }
 
 Result<void> remove_children(int dir) {
@@ -49,6 +51,31 @@ Result<void> write_file_atomic(int dir, const std::string& name, std::string_vie
   undo.release();
   TRY_VOID_CTX(failpoint("file.renamed"), context);
   if (sync == Sync::kFull) TRY_VOID_CTX(sync_dir(dir), context);
+  return {};
+}
+
+Result<void> write_new_file(int dir, const std::string& name, std::string_view data,
+                            unsigned mode) {
+  std::string context = "cannot write '" + name + "'";
+  TRY_CTX(Fd fd, open_at(dir, ".", O_WRONLY | O_TMPFILE, mode), context);
+  TRY_VOID_CTX(failpoint("file.opened"), context);
+  if (fchmod(fd.get(), mode) != 0) return Error::from_errno(errno, context);
+  TRY_VOID_CTX(write_all(fd.get(), data), context);
+  TRY_VOID_CTX(failpoint("file.written"), context);
+  if (fsync(fd.get()) != 0) return Error::from_errno(errno, context);
+  TRY_VOID_CTX(failpoint("file.synced"), context);
+  std::string unnamed = "/proc/self/fd/" + std::to_string(fd.get());
+  if (linkat(AT_FDCWD, unnamed.c_str(), dir, name.c_str(), AT_SYMLINK_FOLLOW) != 0 &&
+      errno != EEXIST)
+    return Error::from_errno(errno, context);
+  TRY_VOID_CTX(sync_dir(dir), context);
+  return {};
+}
+
+Result<void> remove_temp_files(int dir) {
+  TRY(std::vector<std::string> names, list_dir(dir));
+  for (const std::string& name : names)
+    if (name.starts_with('.') && name.contains(kTempMark)) TRY_VOID(remove_tree_at(dir, name));
   return {};
 }
 

@@ -22,6 +22,13 @@ enum class Sync { kNone, kFull };
 Result<void> write_file_atomic(int dir, const std::string& name, std::string_view data,
                                unsigned mode, Sync sync);
 
+// Makes `name` below `dir`, durably and in one step: a death leaves it whole or not at all, and no
+// temp file. One that is there already stays as it is.
+Result<void> write_new_file(int dir, const std::string& name, std::string_view data, unsigned mode);
+
+// Removes temp files of dead writers. Only under a lock that every writer in `dir` holds.
+Result<void> remove_temp_files(int dir);
+
 // fsync of a directory: the names in it are durable.
 Result<void> sync_dir(int dir);
 // syncfs(2) of the file system that `dir` is on.

@@ -20,10 +20,11 @@ struct SpawnOptions {
   std::string program;                   // absolute path
   std::vector<std::string> arguments;    // argv, [0] included
   std::vector<std::string> environment;  // "NAME=value"; nothing is inherited
-  // {ours, theirs}: dup2'ed. 0 to 2 are inherited when not named; everything else is closed on exec.
+  // {ours, theirs}: dup2'ed. 0 to 2 are inherited when not named; everything else is closed on
+  // exec.
   std::vector<std::pair<int, int>> fds;
-  bool new_session = false;              // setsid
-  bool default_signals = true;           // all handlers default, nothing blocked
+  bool new_session = false;     // setsid
+  bool default_signals = true;  // all handlers default, nothing blocked
   std::string directory = "/";
   int cgroup_fd = -1;  // v2 directory to be born in (CLONE_INTO_CGROUP), or -1
 };
@@ -64,7 +65,7 @@ Result<Fd> open_process(pid_t pid, uint64_t start_time);
 Result<void> signal_process(int pidfd, int signal_number);
 
 // The environment variables of wherry that a child with a fixed environment must get:
-// WHERRY_TRACE, WHERRY_FAILPOINT, WHERRY_FAILPOINT_LIST, as "NAME=value", where set.
+// WHERRY_TRACE, WHERRY_LIBEXEC and those of failpoints, as "NAME=value", where set.
 std::vector<std::string> inherited_test_environment();
 
 // The directory of our helper programs: where this program is (build tree), or ../libexec/wherry.

@@ -1,6 +1,8 @@
 """Root file systems for tests: a tiny one from busybox-static, and Debian's by `wherry bootstrap`'s way."""
 import io
+import os
 import pathlib
+import random
 import shutil
 import subprocess
 import tarfile
@@ -93,6 +95,40 @@ def padded_tar() -> pathlib.Path:
                 _add(tar, "etc/padding", tarfile.REGTYPE, PADDING.encode())
             partial.rename(target)
     return target
+
+
+def many_files_tar(files: int = 3000) -> pathlib.Path:
+    """The busybox tree and some thousand files of 0 to 12 KB, as a distribution's tree has them."""
+    target = CACHE / f"busybox-2-files-{files}.tar"
+    source = busybox_tar()
+    with trees.BuildLock(BUILD / ".images.lock"):
+        if not target.exists():
+            partial = target.with_suffix(".partial")
+            shutil.copyfile(source, partial)
+            random_bytes = random.Random(files)
+            with tarfile.open(partial, "a") as tar:
+                for index in range(files):
+                    data = random_bytes.randbytes(random_bytes.randrange(12288))
+                    _add(tar, f"usr/share/part{index % 40}/file{index}", tarfile.REGTYPE, data)
+            partial.rename(target)
+    return target
+
+
+def wrong_files(tree: pathlib.Path, tar: pathlib.Path) -> list[str]:
+    """What differs between an unpacked layer and its tar: names, kinds, sizes, contents, link targets."""
+    wrong = []
+    with tarfile.open(tar) as archive:
+        for entry in archive:
+            path = tree / entry.name
+            try:
+                same = (path.is_dir() if entry.isdir() else
+                        os.readlink(path) == entry.linkname if entry.issym() else
+                        path.read_bytes() == archive.extractfile(entry).read())
+            except OSError:
+                same = False
+            if not same:
+                wrong.append(entry.name)
+    return wrong
 
 
 def debian_tar() -> pathlib.Path:

@@ -6,7 +6,6 @@ copy, as after a reboot: what was not made durable is gone.
 import fcntl
 import os
 import pathlib
-import shutil
 import struct
 import subprocess
 
@@ -17,14 +16,15 @@ _NO_LOG_FLUSH = 2
 class PowerCutDisk:
     """Use as a context manager; `path` is where it is mounted now."""
 
-    def __init__(self, folder: pathlib.Path, megabytes: int = 512):
+    def __init__(self, folder: pathlib.Path, megabytes: int = 512, inodes: int = 0):
         self._folder = folder
         self._generation = 0
         folder.mkdir(parents=True, exist_ok=True)
         image = self._image()
         with open(image, "wb") as file:
             file.truncate(megabytes << 20)
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-J", "size=16", str(image)], check=True)
+        few = ["-N", str(inodes)] if inodes else []
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-J", "size=4", *few, str(image)], check=True)
 
     def __enter__(self):
         self._mount()
@@ -34,6 +34,8 @@ class PowerCutDisk:
         self._unmount()
         for image in self._folder.glob("disk-*.img"):
             image.unlink()
+        self.path.rmdir()
+        self._folder.rmdir()
 
     def cut(self) -> pathlib.Path:
         """Cuts the power and comes back; the new mount point, which is the same path."""
@@ -44,7 +46,7 @@ class PowerCutDisk:
             os.close(descriptor)
         dead = self._image()
         self._generation += 1
-        shutil.copyfile(dead, self._image())
+        subprocess.run(["cp", "--sparse=always", str(dead), str(self._image())], check=True)
         self._unmount()
         dead.unlink()
         self._mount()

@@ -1,5 +1,7 @@
 """Drives the built programs as a user would, each driver with a root and run root of its own."""
 import contextlib
+import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -93,6 +95,30 @@ class Wherry:
         for parent in self._parents:
             shutil.rmtree(parent)
 
+    # --- a machine that goes down
+
+    def processes(self) -> list[int]:
+        """Those whose command line names this run root, and the monitors with what they look after."""
+        found = []
+        for entry in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                words = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes() if entry.isdigit() else b""
+                if words.startswith(b"wherry-monitor\0") or os.fsencode(self.run_root) in words:
+                    found.append(int(entry))
+        return found
+
+    def forget_run_root(self) -> None:
+        """As a reboot does, of which no process is left: run root and cgroups."""
+        shutil.rmtree(self.run_root)
+        self.remove_cgroups()
+
+    def remove_cgroups(self) -> None:
+        tag = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:8]
+        for top in (line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+                    if " - cgroup" in line):
+            for folder, _, _ in os.walk(os.path.join(top, f"wherry-{tag}"), topdown=False):
+                self.wait_for(lambda folder=folder: _removed(folder))
+
     # --- faults
 
     def failpoints_of(self, *args, **options) -> list[str]:
@@ -115,6 +141,19 @@ class Wherry:
         armed = f"{point}:{action}" + (f"@{hit}" if hit else "")
         only = {"WHERRY_FAILPOINT_PROGRAM": program} if program else {}
         return self.try_run(*args, env={"WHERRY_FAILPOINT": armed, **only}, **options)
+
+
+def _removed(folder: str) -> bool:
+    """A cgroup is busy until its last process has been reaped."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def forget_networks() -> None:

@@ -1,0 +1,193 @@
+"""Power cuts: what was acknowledged is there with the right bytes, the rest is absent or whole, nothing wedges."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+from base import IMAGE, FunctionalTest
+from faults import FULL, seeded
+from harness import images, leaks
+from harness.powercut import PowerCutDisk
+from harness.wherry import Wherry, forget_networks
+
+CUTS = 100 if FULL else 12
+OTHER = "other:test"
+
+
+class PowerCutTest(FunctionalTest):
+    """A machine of its own for each test: a disk that loses power, and a run root that a reboot empties."""
+
+    needs_image = False
+
+    @classmethod
+    def setUpClass(cls):
+        """Without the shared root."""
+
+    def setUp(self):
+        self.before = leaks.snapshot()
+        self.addCleanup(self.check_leaks)
+        folder = pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / f"power-{self._testMethodName[:40]}"
+        self.disk = PowerCutDisk(folder, megabytes=160)
+        self.disk.__enter__()
+        self.addCleanup(self.disk.__exit__)
+        self.w = Wherry(disk=str(self.disk.path))
+        self.addCleanup(self.close)
+        self.w.ok("import", images.busybox_tar(), IMAGE)
+
+    def close(self):
+        self.w.close()
+        self.w.remove_cgroups()
+
+    def check_leaks(self):
+        self.assertEqual(leaks.wait_until_clean(self.before)[:20], [])
+
+    def cut(self):
+        """The power goes and comes back: processes, run root, links, rules and cgroups are gone."""
+        self.disk.cut()
+        for pid in self.w.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.w.wait_for(lambda: not self.w.processes())
+        self.w.forget_run_root()
+        forget_networks()
+
+    def check_image(self, name: str, tar: pathlib.Path):
+        """As it was imported, to the byte."""
+        document = self.w.inspect(name)
+        for layer in document["RootFS"]["Layers"]:
+            tree = self.w.root / "layers" / layer.removeprefix("sha256:") / "fs"
+            self.assertEqual(images.wrong_files(tree, tar)[:10], [], name)
+
+    def whole_or_absent(self, name: str, tar: pathlib.Path) -> bool:
+        there = self.w.ok("images", "-q", name) != ""
+        if there:
+            self.check_image(name, tar)
+        return there
+
+    def check_usable(self):
+        self.check_image(IMAGE, images.busybox_tar())
+        self.assertEqual(self.w.ok("run", "--rm", IMAGE, "echo", "up"), "up\n")
+        # Half-made layers that the disk brings back are swept by whoever changes images next.
+        self.w.ok("tag", IMAGE, "sweeper:test")
+        self.w.ok("rmi", "sweeper:test")
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+
+
+class AfterAcknowledgement(PowerCutTest):
+    def test_import(self):
+        self.w.ok("import", images.padded_tar(), OTHER)
+        self.cut()
+        self.check_image(OTHER, images.padded_tar())
+        self.check_usable()
+
+    def test_import_of_thousands_of_files(self):
+        self.w.ok("import", images.many_files_tar(), OTHER)
+        self.cut()
+        self.check_image(OTHER, images.many_files_tar())
+        self.check_usable()
+
+    def test_tag(self):
+        self.w.ok("tag", IMAGE, OTHER)
+        self.cut()
+        self.check_image(OTHER, images.busybox_tar())
+        self.check_usable()
+
+    def test_rmi(self):
+        self.w.ok("import", images.padded_tar(), OTHER)
+        self.w.ok("rmi", OTHER)
+        self.cut()
+        self.assertEqual(self.w.ok("images", "-q", OTHER), "")
+        # What a reboot brings back of its files has no owner: the next import sweeps and succeeds.
+        self.w.ok("import", images.padded_tar(), OTHER)
+        self.check_image(OTHER, images.padded_tar())
+        self.check_usable()
+
+    def test_run_d_is_listed_with_its_configuration(self):
+        name = self.w.detached("--name", "kept", "-e", "KEY=value", "-v", "data:/data", "-p", "18094:80",
+                               "--label", "a=b", IMAGE, "sleep", "1000")
+        self.cut()
+        kept = self.w.inspect("kept")
+        self.assertEqual(kept["Id"], name)
+        self.assertIn("KEY=value", kept["Config"]["Env"])
+        self.assertEqual(kept["Config"]["Labels"], {"a": "b"})
+        self.assertEqual((kept["State"]["Status"], kept["State"]["ExitCode"], kept["State"]["Pid"]),
+                         ("exited", 255, 0))
+        self.w.ok("start", "kept")
+        self.assertTrue(self.w.inspect("kept")["State"]["Running"])
+        self.w.ok("exec", "kept", "touch", "/data/file")
+        self.w.ok("rm", "-f", "kept")
+        self.check_usable()
+
+    def test_rm(self):
+        self.w.detached("--name", "gone", IMAGE, "sleep", "1000")
+        self.w.ok("rm", "-f", "gone")
+        self.cut()
+        self.assertEqual(self.w.ids(), [])
+        self.assertEqual(self.w.ok("run", "--rm", "--name", "gone", IMAGE, "echo", "up"), "up\n")
+        self.check_usable()
+
+    def test_exit_code_of_a_container_that_was_waited_for(self):
+        self.w.detached("--name", "ended", IMAGE, "sh", "-c", "exit 3")
+        self.assertEqual(self.w.ok("wait", "ended"), "3\n")
+        self.cut()
+        self.assertEqual(self.w.inspect("ended")["State"]["ExitCode"], 3)
+        self.check_usable()
+
+
+class AtRandomTimes(PowerCutTest):
+    def cut_during(self, longest: float, *command) -> bool:
+        """True when the command was acknowledged before the cut."""
+        process = self.w.start(*command, stdin=subprocess.DEVNULL)
+        time.sleep(self.random.uniform(0, longest))  # the moment of the cut is the test's input
+        acknowledged = process.poll() == 0
+        self.cut()
+        process.kill()
+        process.communicate()
+        return acknowledged
+
+    def duration(self, *command) -> float:
+        begin = time.monotonic()
+        self.w.ok(*command)
+        return time.monotonic() - begin
+
+    def setUp(self):
+        super().setUp()
+        self.random = seeded(self.id())
+
+    def test_of_import(self):
+        tar = images.many_files_tar(800)
+        longest = self.duration("import", tar, OTHER) * 1.3
+        self.w.ok("rmi", OTHER)
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, "import", tar, OTHER)
+                there = self.whole_or_absent(OTHER, tar)
+                self.assertTrue(there or not acknowledged, "acknowledged and lost")
+                self.w.ok("import", tar, OTHER)
+                self.check_image(OTHER, tar)
+                self.w.ok("rmi", "-f", OTHER)
+                for dangling in self.w.ok("images", "-q", "--filter", "dangling=true").split():
+                    self.w.ok("rmi", "-f", dangling)
+                self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
+                self.check_usable()
+
+    def test_of_run_d(self):
+        command = ("run", "-d", "--name", "victim", "-v", "/anonymous", IMAGE, "sleep", "1000")
+        longest = self.duration(*command) * 1.3
+        self.w.ok("rm", "-f", "-v", "victim")
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, *command)
+                listed = self.w.ok("ps", "-a", "--format", "{{.Names}}").split()
+                self.assertIn(listed, [["victim"]] if acknowledged else [["victim"], []])
+                for name in listed:
+                    self.assertEqual(self.w.inspect(name)["State"]["Pid"], 0)
+                    self.w.ok("start", name)
+                    self.w.ok("rm", "-f", "-v", name)
+                self.w.ok(*command)
+                self.w.ok("rm", "-f", "-v", "victim")
+                self.assertEqual(os.listdir(self.w.root / "containers"), [])
+                self.check_usable()
