@@ -69,6 +69,7 @@ Result<sys::Child> spawn_monitor(const MonitorConfig& config, int socket) {
   sys::SpawnOptions options;
   options.cgroup_fd = cgroup.get();
   options.program = std::move(program);
+  options.read_only_program = true;  // its children become containers
   options.arguments = {"wherry-monitor", config.container_id};
   options.environment = sys::inherited_test_environment();
   options.environment.emplace_back(kPath);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -12,8 +13,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "base/text.h"
+#include "sys/mount.h"
 
 namespace wherry::sys {
 namespace {
@@ -31,6 +34,8 @@ struct ChildPlan {
   char** envp;
   std::vector<int>* sources;  // duplicates above every target
   int error_fd;
+  int program_dir;  // what program_name is relative to
+  const char* program_name;
 };
 
 [[noreturn]] void give_up(int error_fd, int errnum) {
@@ -55,12 +60,38 @@ struct ChildPlan {
   }
   if (options.new_session && setsid() < 0) give_up(plan.error_fd, errno);
   if (chdir(options.directory.c_str()) != 0) give_up(plan.error_fd, errno);
-  // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag again.
+  // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag
+  // again.
   close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   for (size_t i = 0; i < options.fds.size(); ++i)
     if (dup2((*plan.sources)[i], options.fds[i].second) < 0) give_up(plan.error_fd, errno);
-  execve(options.program.c_str(), plan.argv, plan.envp);
+  syscall(SYS_execveat, plan.program_dir, plan.program_name, plan.argv, plan.envp,
+          options.read_only_program ? AT_SYMLINK_NOFOLLOW : 0);
   give_up(plan.error_fd, errno);
+}
+
+// Without symlinks: one could lead out of the mount.
+Result<std::string> resolve_path(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> resolved(realpath(path.c_str(), nullptr), &free);
+  if (!resolved) return Error::from_errno(errno, "cannot resolve it");
+  return std::string(resolved.get());
+}
+
+// The program's directory on a detached read-only mount. The directory and not the file, so that
+// the process keeps its name.
+Result<Fd> read_only_directory(const std::string& program) {
+  TRY(Fd view, clone_mount_of(program.substr(0, program.rfind('/') + 1), true));
+  TRY_VOID(change_mount(view.get(), {.set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE}, true));
+  return view;
+}
+
+// The same file above `highest`, where no dup2 of the child overwrites it.
+Result<void> move_above(int highest, Fd& fd) {
+  if (fd.get() > highest) return {};
+  int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, highest + 1);
+  if (copy < 0) return Error::from_errno(errno, "cannot duplicate a file descriptor");
+  fd.reset(copy);
+  return {};
 }
 
 }  // namespace
@@ -81,12 +112,24 @@ Result<Child> spawn(const SpawnOptions& options) {
     owned.emplace_back(copy);
     sources.push_back(copy);
   }
-  if (failure.write.get() <= highest) {
-    int copy = fcntl(failure.write.get(), F_DUPFD_CLOEXEC, highest + 1);
-    if (copy < 0) return Error::from_errno(errno, context);
-    failure.write.reset(copy);
+  TRY_VOID_CTX(move_above(highest, failure.write), context);
+  ChildPlan plan{&options,
+                 argv.data(),
+                 envp.data(),
+                 &sources,
+                 failure.write.get(),
+                 AT_FDCWD,
+                 options.program.c_str()};
+  // Closed last by us and not by the child, which would wait for the mount's end.
+  Fd view;
+  std::string resolved;
+  if (options.read_only_program) {
+    TRY_CTX(resolved, resolve_path(options.program), context);
+    TRY_CTX(view, read_only_directory(resolved), context);
+    TRY_VOID_CTX(move_above(highest, view), context);
+    plan.program_dir = view.get();
+    plan.program_name = resolved.c_str() + resolved.rfind('/') + 1;
   }
-  ChildPlan plan{&options, argv.data(), envp.data(), &sources, failure.write.get()};
   int pidfd = -1;
   clone_args args{};
   args.flags = CLONE_PIDFD;
@@ -184,9 +227,8 @@ Result<void> signal_process(int pidfd, int signal_number) {
 
 std::vector<std::string> inherited_test_environment() {
   std::vector<std::string> environment;
-  for (const char* name :
-       {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST", "WHERRY_FAILPOINT_PROGRAM",
-        "WHERRY_LIBEXEC"})
+  for (const char* name : {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST",
+                           "WHERRY_FAILPOINT_PROGRAM", "WHERRY_LIBEXEC"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
   return environment;
 }

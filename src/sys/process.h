@@ -27,6 +27,10 @@ struct SpawnOptions {
   bool default_signals = true;  // all handlers default, nothing blocked
   std::string directory = "/";
   int cgroup_fd = -1;  // v2 directory to be born in (CLONE_INTO_CGROUP), or -1
+  // Executes the program from a read-only mount of its own: nobody who meets its process can write
+  // to the file through /proc/PID/exe, whatever his rights. For what enters containers
+  // (CVE-2019-5736). Needs CAP_SYS_ADMIN.
+  bool read_only_program = false;
 };
 
 class Child {
@@ -65,7 +69,7 @@ Result<Fd> open_process(pid_t pid, uint64_t start_time);
 Result<void> signal_process(int pidfd, int signal_number);
 
 // The environment variables of wherry that a child with a fixed environment must get:
-// WHERRY_TRACE, WHERRY_LIBEXEC and those of failpoints, as "NAME=value", where set.
+// WHERRY_TRACE, WHERRY_FAILPOINT, WHERRY_FAILPOINT_LIST, as "NAME=value", where set.
 std::vector<std::string> inherited_test_environment();
 
 // The directory of our helper programs: where this program is (build tree), or ../libexec/wherry.

@@ -138,11 +138,11 @@ class ExecTest : public MonitorTest {
     EXPECT_TRUE(client.call(Start{}));
     return client;
   }
-  MonitorConfig session(const std::string& script) {
-    std::filesystem::create_directories(directory_ + "/run/exec/e");
+  MonitorConfig session(const std::string& script, const std::string& id = "e") {
+    std::filesystem::create_directories(directory_ + "/run/exec/" + id);
     MonitorConfig exec;
     exec.container_id = "c";
-    exec.run_dir = directory_ + "/run/exec/e";
+    exec.run_dir = directory_ + "/run/exec/" + id;
     exec.engine_cgroup = cgroup_ + "/engine";
     MonitorConfig::ExecPlan& plan = exec.exec.emplace();
     plan.options.init_pid = state().pid;
@@ -192,6 +192,39 @@ TEST_F(ExecTest, ReadsNothingThoughTheContainerHasBrokenItsNullDevice) {
   ASSERT_TRUE(client.send(Attach{}));
   ASSERT_TRUE(client.call(Start{}));
   EXPECT_EQ(until_exit(client).out, "end\n");
+}
+
+// CVE-2019-5736: "/proc/self/exe" as a program runs the monitor's own file, and root in a container
+// owns that. "Text file busy" would only put off who wants to write to it.
+TEST_F(ExecTest, ShowsTheMonitorsProgramToAContainerOnAReadOnlyMountOnly) {
+  Client container = start_container();
+  ASSERT_EQ(mkfifo((directory_ + "/root/fifo").c_str(), 0600), 0);
+  MonitorConfig itself = session("");
+  itself.exec->options.process.args = {"/proc/self/exe", "x"};
+  // Opening the list waits for a reader of the fifo.
+  itself.exec->options.process.env.emplace_back("WHERRY_FAILPOINT_LIST=/fifo");
+  Client victim = launch(itself);
+  ASSERT_TRUE(victim.send(Attach{}));
+  ASSERT_TRUE(victim.call(Start{}));
+  std::string program = WHERRY_BIN_DIR "/wherry-monitor";
+  std::string before = *sys::read_file(program, 64 << 20);
+  Client attacker = launch(
+      session("for p in /proc/[0-9]*; do\n"
+              "  case $(busybox readlink $p/exe) in */wherry-monitor) ;; *) continue ;; esac\n"
+              "  exec 5<$p/exe\n"
+              "  busybox chmod 755 $p/exe\n"
+              "  busybox chmod 755 /proc/self/fd/5\n"
+              "  (echo attack >>$p/exe)\n"
+              "done 2>&1\n",
+              "attacker"));
+  ASSERT_TRUE(attacker.send(Attach{}));
+  ASSERT_TRUE(attacker.call(Start{}));
+  std::string out = until_exit(attacker).out;
+  size_t first = out.find("Read-only file system");
+  ASSERT_NE(first, out.npos) << out;
+  EXPECT_NE(out.find("Read-only file system", first + 1), out.npos) << out;
+  EXPECT_NE(out.find("can't create /proc/"), out.npos) << out;
+  EXPECT_EQ(*sys::read_file(program, 64 << 20), before);
 }
 
 TEST_F(ExecTest, GivesASessionATerminal) {
