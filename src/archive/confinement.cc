@@ -27,7 +27,8 @@ constexpr std::string_view kSystemCalls[] = {
     // reading, writing and making files beneath the root
     "read", "write", "writev", "pwrite64", "lseek", "ftruncate", "close", "fcntl", "fstat",
     "newfstatat", "statx", "openat", "openat2", "getdents64", "mkdirat", "mknodat", "symlinkat",
-    "linkat", "unlinkat", "fchown", "fchownat", "fchmod", "utimensat", "fsetxattr",
+    "linkat", "unlinkat", "renameat", "renameat2", "fchown", "fchownat", "fchmod", "utimensat",
+    "fsetxattr",
     // memory, time and the end
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "futex", "getrandom", "clock_gettime",
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "exit", "exit_group",

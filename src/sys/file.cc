@@ -23,14 +23,68 @@ std::string temp_name(const std::string& name) {
   return "." + name + std::string(kTempMark) + to_hex(random);
 }
 
-Result<void> remove_children(int dir) {
+// How deep a removal goes with an open directory on each level. What lies deeper is moved up to the
+// top first: a program can nest directories far beyond any stack and any limit of descriptors.
+constexpr int kMaxOpenLevels = 16;
+
+struct Removal {
+  int top = -1;  // the directory that is removed
+  uint64_t lifted = 0;
+};
+
+// Out of the depths into the top, whose next listing has it. An empty directory that is in the way
+// is replaced; it would be removed anyway.
+Result<void> lift(Removal& removal, int dir, const std::string& name) {
+  for (;;) {
+    std::string place = ".removed-" + std::to_string(++removal.lifted);
+    if (renameat(dir, name.c_str(), removal.top, place.c_str()) == 0) return {};
+    if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+      return Error::from_errno(errno, "cannot remove '" + name + "'");
+  }
+}
+
+Result<void> remove_below(Removal& removal, int dir, const std::string& name, int level);
+
+Result<void> remove_children(Removal& removal, int dir, int level) {
   TRY(std::vector<std::string> names, list_dir(dir));
   Result<void> first;
   for (const std::string& name : names) {
-    Result<void> removed = remove_tree_at(dir, name);
+    Result<void> removed = remove_below(removal, dir, name, level);
     if (!removed && first) first = std::move(removed);
   }
   return first;
+}
+
+Result<void> empty_directory(Removal& removal, int dir, int level) {
+  if (level > 0) return remove_children(removal, dir, level + 1);
+  removal.top = dir;
+  Result<void> first;
+  for (uint64_t before = ~uint64_t{0}; before != removal.lifted;) {
+    before = removal.lifted;
+    Result<void> removed = remove_children(removal, dir, level + 1);
+    if (!removed && first) first = std::move(removed);
+  }
+  return first;
+}
+
+Result<void> remove_below(Removal& removal, int dir, const std::string& name, int level) {
+  if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM)
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  if (errno != ENOTEMPTY && errno != EEXIST)
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  if (level == kMaxOpenLevels) return lift(removal, dir, name);
+  Result<void> children;
+  {
+    TRY(Fd sub, open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    children = empty_directory(removal, sub.get(), level);
+  }
+  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (!children) return children;
+    return Error::from_errno(errno, "cannot remove '" + name + "'");
+  }
+  return {};
 }
 
 }  // namespace
@@ -110,22 +164,8 @@ Result<Fd> make_dirs(const std::string& path, unsigned mode) {
 }
 
 Result<void> remove_tree_at(int dir, const std::string& name) {
-  if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM)
-    return Error::from_errno(errno, "cannot remove '" + name + "'");
-  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
-  if (errno != ENOTEMPTY && errno != EEXIST)
-    return Error::from_errno(errno, "cannot remove '" + name + "'");
-  Result<void> children;
-  {
-    TRY(Fd sub, open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    children = remove_children(sub.get());
-  }
-  if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    if (!children) return children;
-    return Error::from_errno(errno, "cannot remove '" + name + "'");
-  }
-  return {};
+  Removal removal;
+  return remove_below(removal, dir, name, 0);
 }
 
 Result<std::vector<std::string>> list_dir(int dir) {

@@ -1,6 +1,7 @@
 #include "sys/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -85,6 +86,27 @@ TEST_F(Trees, AreRemovedWithoutFollowingLinks) {
   EXPECT_TRUE(exists_at(dir_.get(), "keep"));
   EXPECT_TRUE(exists_at(dir_.get(), "canary"));
   EXPECT_TRUE(remove_tree_at(dir_.get(), "a")) << "a missing tree is fine";
+}
+
+// A container can nest directories as deep as its disk is large; its removal must not fail by that.
+TEST_F(Trees, AreRemovedHoweverDeepTheyAre) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  rlimit few{64, files.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  Fd at = *make_dirs(path_ + "/deep", 0700);
+  Result<void> made;
+  for (int i = 0; i < 300 && made; ++i) {
+    if (i % 50 == 0) made = write_file_atomic(at.get(), ".removed-1", "x", 0600, Sync::kNone);
+    if (made && mkdirat(at.get(), "d", 0700) == 0) at = *open_at(at.get(), "d", O_RDONLY);
+  }
+  at.reset();
+  Result<void> removed = remove_tree_at(dir_.get(), "deep");
+  setrlimit(RLIMIT_NOFILE, &files);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(removed) << removed.error().message();
+  EXPECT_FALSE(exists_at(dir_.get(), "deep"));
+  EXPECT_EQ(list_dir(dir_.get())->size(), 0u);
 }
 
 TEST_F(Locks, AreFreedWhenTheHolderGoes) {
