@@ -34,6 +34,8 @@ Result<Covers> make_covers() {
     return Error::from_errno(errno, "cannot make a null device");
   TRY_VOID(tmpfs.set_flag("ro"));
   TRY_VOID(tmpfs.reconfigure());
+  // Parked first: before Linux 6.15 only what lies in our mount namespace can be cloned.
+  TRY_VOID(park_mount(mount.get()));
   Covers covers;
   TRY(covers.directory, sys::clone_mount(mount.get(), "empty", false));
   TRY_VOID(sys::change_mount(covers.directory.get(), {.set = kInert | MOUNT_ATTR_NODEV}, false));
@@ -42,7 +44,6 @@ Result<Covers> make_covers() {
   if (!is_null_device(covers.file.get()))
     return Error(ErrorKind::kInternal, "the null device that was made is not one");
   // The clones hang where they were cloned from, so that all three go with the host's tree.
-  TRY_VOID(park_mount(mount.get()));
   TRY(sys::Fd empty, sys::open_at(mount.get(), "empty", O_PATH));
   TRY_VOID(sys::attach_mount(covers.directory.get(), empty.get()));
   TRY(sys::Fd null, sys::open_at(mount.get(), "null", O_PATH));

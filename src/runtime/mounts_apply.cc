@@ -65,11 +65,12 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   TRY(sys::Fd target,
       open_target(root, step.destination, TargetKind::kDirectory, {.follow = !kernels}));
   if (!kernels) TRY_VOID(check_not_in_proc(target.get(), step.destination));
+  TRY_VOID(sys::attach_mount(mount.get(), target.get()));
+  // Attached first: before Linux 6.15 only what lies in our mount namespace can be cloned.
   if (step.type == "proc" && !step.read_only() && !proc) {
     TRY(proc, sys::clone_mount(mount.get(), "", false));
     TRY_VOID(park_mount(proc.get()));
   }
-  TRY_VOID(sys::attach_mount(mount.get(), target.get()));
   return change_propagation(mount.get(), step);
 }
 
