@@ -156,6 +156,10 @@ TEST_F(FetchTest, OtherSchemesAndBrokenUrlsAreRefused) {
   expect_failure("http://a b/", "invalid URL");
 }
 
+TEST_F(FetchTest, AnEndlessUrlIsRefused) {
+  EXPECT_FALSE(fetch("http://" + std::string(500'000, 'a')).end);
+}
+
 TEST_F(FetchTest, AClosedPortIsUnavailable) {
   Outcome outcome = fetch("http://127.0.0.1:1/x");
   ASSERT_FALSE(outcome.end);
