@@ -32,6 +32,7 @@ class Copier {
   Result<void> copy_subdirectory(int from, int to, const std::string& name, int depth);
   Result<void> copy_file(int from, int to, const std::string& name);
   Result<void> copy_link(int from, int to, const std::string& name);
+  Result<void> link_again(const std::string& first, int to, const std::string& name);
 
   int volume_;
   std::string prefix_;  // of the directory being copied, below the volume, with a slash behind
@@ -87,10 +88,11 @@ Result<void> copy_bytes(int from_fd, int to_fd) {
   }
 }
 
+// The mode comes with the node, since the umask is 0 here: another container may share the volume
+// and put a link in place of the name, which fchmodat would follow to a file of the host.
 Result<void> copy_special(int to, const std::string& name, const struct stat& status) {
   if (mknodat(to, name.c_str(), status.st_mode, status.st_rdev) != 0 ||
-      fchownat(to, name.c_str(), status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0 ||
-      fchmodat(to, name.c_str(), status.st_mode & 07777, 0) != 0)
+      fchownat(to, name.c_str(), status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
     return cannot_copy(name, errno);
   timespec times[2] = {status.st_atim, status.st_mtim};
   if (utimensat(to, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return cannot_copy(name, errno);
@@ -131,17 +133,25 @@ Result<void> Copier::copy_subdirectory(int from, int to, const std::string& name
   return copied;
 }
 
+// The path is used a second time: it must not lead out of the volume by what a container that
+// shares it has put there meanwhile.
+Result<void> Copier::link_again(const std::string& first, int to, const std::string& name) {
+  size_t slash = first.rfind('/');
+  std::string parent = slash == first.npos ? "." : first.substr(0, slash);
+  TRY(sys::Fd directory, sys::open_beneath(volume_, parent, O_PATH | O_DIRECTORY));
+  const char* last = first.c_str() + (slash == first.npos ? 0 : slash + 1);
+  if (linkat(directory.get(), last, to, name.c_str(), 0) != 0) return cannot_copy(name, errno);
+  return {};
+}
+
 Result<void> Copier::copy_entry(int from, int to, const std::string& name, int depth) {
   struct stat status{};
   if (fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return cannot_copy(name, errno);
   if (S_ISDIR(status.st_mode)) return copy_subdirectory(from, to, name, depth);
   std::pair<dev_t, ino_t> identity{status.st_dev, status.st_ino};
-  if (auto first = hard_links_.find(identity); first != hard_links_.end()) {
-    if (linkat(volume_, first->second.c_str(), to, name.c_str(), 0) != 0)
-      return cannot_copy(name, errno);
-    return {};
-  }
+  if (auto first = hard_links_.find(identity); first != hard_links_.end())
+    return link_again(first->second, to, name);
   if (S_ISLNK(status.st_mode)) {
     TRY_VOID(copy_link(from, to, name));
   } else if (S_ISREG(status.st_mode)) {

@@ -49,6 +49,9 @@ TEST_F(ContainerMounts, FillANewVolumeFromTheImage) {
   write_lower("data/one", "1\n");
   write_lower("data/sub/two", "2\n");
   fs::create_hard_link(base_ / "lower/data/one", base_ / "lower/data/sub/one-too");
+  fs::create_hard_link(base_ / "lower/data/sub/two", base_ / "lower/data/two-too");
+  ASSERT_EQ(mkfifo((base_ / "lower/data/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(chmod((base_ / "lower/data/fifo").c_str(), 01666), 0);
   fs::create_symlink("/etc/passwd", base_ / "lower/data/link");
   ASSERT_EQ(chown((base_ / "lower/data").c_str(), 33, 44), 0);
   ASSERT_EQ(chmod((base_ / "lower/data/one").c_str(), 04711), 0);
@@ -63,6 +66,11 @@ TEST_F(ContainerMounts, FillANewVolumeFromTheImage) {
   ASSERT_EQ(stat((base_ / "volume/one").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 04711u);
   EXPECT_EQ(status.st_nlink, 2u);
+  ASSERT_EQ(stat((base_ / "volume/two-too").c_str(), &status), 0);
+  EXPECT_EQ(status.st_nlink, 2u);
+  ASSERT_EQ(lstat((base_ / "volume/fifo").c_str(), &status), 0);
+  EXPECT_TRUE(S_ISFIFO(status.st_mode));
+  EXPECT_EQ(status.st_mode & 07777, 01666u);
   EXPECT_EQ(fs::read_symlink(base_ / "volume/link"), "/etc/passwd");
   // Filled once: what the volume holds from then on is its own.
   fs::remove(base_ / "volume/sub/two");
