@@ -58,6 +58,9 @@ class Binds(FunctionalTest):
             link = tarfile.TarInfo("door")
             link.type, link.linkname = tarfile.SYMTYPE, str(victim)
             tar.addfile(link)
+            folder = tarfile.TarInfo(str(victim)[1:])
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
         self.w.ok("import", file, "door:test")
         self.addCleanup(self.w.ok, "rmi", "-f", "door:test")
         self.assertEqual(self.w.ok("run", "--rm", "-v", f"{source}:/door/room", "door:test", "cat",

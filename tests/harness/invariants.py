@@ -3,8 +3,11 @@ import hashlib
 import os
 import pathlib
 import stat
+import time
 
 from harness.wherry import Wherry
+
+_GRACE_SECONDS = 2.0
 
 
 class ImageWitness:
@@ -56,7 +59,17 @@ def tree_digest(top: pathlib.Path) -> str:
 
 
 def check_states(wherry: Wherry) -> list[str]:
-    """Each listed container against the kernel: running if and only if its process is there."""
+    """Each listed container against the kernel: running if and only if its process is there.
+
+    Between an end and its record is a moment, for which this waits.
+    """
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while (wrong := _wrong_states(wherry)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return wrong
+
+
+def _wrong_states(wherry: Wherry) -> list[str]:
     wrong = []
     for name in wherry.ids():
         state = wherry.inspect(name)["State"]
