@@ -169,7 +169,7 @@ std::vector<oci::Mount> volume_mounts(std::vector<MountPoint> points) {
   for (const MountPoint& point : points) {
     oci::Mount mount{point.destination, "bind", point.source, {"rbind"}};
     mount.options.push_back(point.propagation.empty() ? "rprivate" : point.propagation);
-    mount.options.push_back(point.rw ? "rw" : "ro");
+    mount.options.push_back(point.rw ? "rw" : "rro");
     if (point.type == "volume" && point.copy) mount.options.push_back("x-wherry.copyup");
     mounts.push_back(std::move(mount));
   }

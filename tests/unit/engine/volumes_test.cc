@@ -106,7 +106,7 @@ TEST(MountPoints, ParentsAreMountedBeforeChildren) {
   EXPECT_EQ(mounts[1].destination, "/x/y");
   EXPECT_EQ(mounts[2].destination, "/x/y/z");
   EXPECT_EQ(mounts[1].options,
-            (std::vector<std::string>{"rbind", "rprivate", "ro", "x-wherry.copyup"}));
+            (std::vector<std::string>{"rbind", "rprivate", "rro", "x-wherry.copyup"}));
   EXPECT_EQ(mounts[0].options, (std::vector<std::string>{"rbind", "rprivate", "rw"}));
 }
 
