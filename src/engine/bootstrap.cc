@@ -12,6 +12,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "engine/local_engine.h"
+#include "engine/reserve.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -191,6 +192,7 @@ Result<store::Image> LocalEngine::bootstrap(const BootstrapRequest& request) {
   TRY(std::string program, find_mmdebstrap());
   TRY(store::Store * images, store());
   TRY_VOID(images->sweep());
+  ensure_reserve(fds_.root.get());
   TRY(sys::Pipe tar, sys::make_pipe());
   TRY(sys::Pipe words, sys::make_pipe());
   TRY(sys::Fd null, sys::open_file("/dev/null", O_RDONLY));

@@ -10,6 +10,7 @@
 #include "engine/local_engine.h"
 #include "engine/merge.h"
 #include "engine/ports.h"
+#include "engine/reserve.h"
 #include "engine/signals.h"
 #include "engine/volumes.h"
 #include "oci/image.h"
@@ -87,6 +88,7 @@ Result<void> put_volumes(state::Database& database, const ContainerRecord& recor
 
 Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   TraceScope trace("engine.draft");
+  ensure_reserve(fds_.root.get());
   TRY(store::Store * images, store());
   TRY(store::Image image, images->find(request.config.image));
   TRY_CTX(oci::ImageConfig image_config, oci::parse_image_config(image.config_json),

@@ -2,6 +2,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
+#include "engine/reserve.h"
 #include "oci/image.h"
 #include "state/containers.h"
 
@@ -11,6 +12,7 @@ Result<store::Image> LocalEngine::import(const ImportRequest& request) {
   TraceScope trace("engine.import");
   TRY(store::Store * images, store());
   TRY_VOID(images->sweep());
+  ensure_reserve(fds_.root.get());
   store::ImportOptions options;
   options.reference = request.reference;
   options.changes = request.changes;
@@ -51,7 +53,7 @@ Result<store::Store::Removed> LocalEngine::remove_image(const std::string& name,
   TRY(std::vector<state::ContainerRow> rows, state::list_containers(database_));
   std::vector<std::pair<std::string, std::string>> in_use;
   for (const state::ContainerRow& row : rows) in_use.emplace_back(row.image_id, row.id);
-  return images->remove(name, force, in_use);
+  return with_reserve(fds_.root.get(), [&] { return images->remove(name, force, in_use); });
 }
 
 Result<std::vector<uint64_t>> LocalEngine::layer_sizes(const store::Image& image) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
+#include "engine/reserve.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 
@@ -108,9 +109,11 @@ state::ContainerRow LocalEngine::row_of(const ContainerRecord& record) {
 }
 
 Result<void> LocalEngine::save(const ContainerRecord& record, state::Durability durability) {
-  TRY(auto transaction, database_.begin(durability));
-  TRY_VOID(state::update_container(database_, row_of(record)));
-  return transaction.commit();
+  return with_reserve(fds_.root.get(), [&]() -> Result<void> {
+    TRY(auto transaction, database_.begin(durability));
+    TRY_VOID(state::update_container(database_, row_of(record)));
+    return transaction.commit();
+  });
 }
 
 }  // namespace wherry::engine

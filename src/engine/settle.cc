@@ -6,6 +6,7 @@
 #include "base/scope.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
+#include "engine/reserve.h"
 #include "sys/file.h"
 
 namespace wherry::engine {
@@ -118,14 +119,14 @@ Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volu
                                         state::Durability durability) {
   TRY_VOID(failpoint("engine.remove.begin"));
   std::vector<std::string> unowned;
-  {
+  TRY_VOID(with_reserve(fds_.root.get(), [&]() -> Result<void> {
     TRY(auto transaction, database_.begin(durability));
     TRY_VOID(state::delete_container(database_, record.id));
     if (volumes) {
       TRY(unowned, forget_anonymous_volumes(record));
     }
-    TRY_VOID(transaction.commit());
-  }
+    return transaction.commit();
+  }));
   TRY_VOID(failpoint("engine.remove.recorded"));
   // From here on what is left has no owner, and recovery would finish the work.
   TRY_VOID_CTX(sys::remove_tree_at(fds_.containers.get(), record.id),
@@ -139,11 +140,13 @@ Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord reco
   bool needs_settling = view.life == RunView::Life::kFinished ||
                         view.life == RunView::Life::kLost || view.marker ||
                         (view.life == RunView::Life::kNone && record.state.status == "running");
+  bool unsettled = false;
   if (needs_settling) {
     TRY(std::optional<sys::FileLock> lock, try_lock_container(record.id));
     if (lock) {
       std::string id = record.id;
-      TRY_VOID(settle_locked(id));
+      // A container that cannot be settled (a full disk, a process that cannot die) is still shown.
+      unsettled = !settle_locked(id);
       TRY(std::optional<ContainerRecord> again, reload(id));
       if (!again) {
         drop_lock_file(id);
@@ -161,8 +164,9 @@ Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord reco
     record.state.oom_killed = false;
     record.state.started_at = format_rfc3339(view.state.started_ns);
     TRY(record.network_settings, read_network_settings(fds_.run_containers.get(), record.id));
-  } else if (view.life == RunView::Life::kFinished) {
-    // Another process is settling it at this moment.
+  } else if (view.life == RunView::Life::kFinished ||
+             (unsettled && view.life == RunView::Life::kLost && !view.marker)) {
+    // Otherwise another process is settling it at this moment.
     record.state = end_state(view, record.state);
   } else if (record.state.status == "running") {
     // Another process is starting it at this moment.

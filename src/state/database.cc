@@ -46,8 +46,12 @@ Result<Connection> connect(const std::string& path) {
   int code =
       sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   Connection connection(raw, &sqlite3_close);
-  if (code != SQLITE_OK)
-    return sql_error(code, sqlite3_errstr(code), "cannot open the state '" + path + "'");
+  if (code != SQLITE_OK) {
+    std::string context = "cannot open the state '" + path + "'";
+    int errnum = raw != nullptr ? sqlite3_system_errno(raw) : ENOMEM;
+    if (errnum != 0) return Error::from_errno(errnum, context);
+    return sql_error(code, sqlite3_errstr(code), context);
+  }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, kBusyTimeoutMs);
   sqlite3_wal_hook(raw, &empty_long_log, nullptr);

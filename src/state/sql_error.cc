@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <string>
 
 namespace wherry::state {
@@ -41,9 +42,17 @@ Error sql_error(int code, std::string_view text, std::string_view what) {
 
 Error sql_error(sqlite3* connection, std::string_view what) {
   const char* file = sqlite3_db_filename(connection, "main");
+  int code = sqlite3_extended_errcode(connection);
+  // SQLite remembers an errno of long ago, too: it counts where a system call can be the cause.
+  int errnum = (code & 0xff) == SQLITE_FULL ? ENOSPC
+               : (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN
+                   ? sqlite3_system_errno(connection)
+                   : 0;
+  std::string name = file != nullptr && *file != 0 ? " '" + std::string(file) + "'" : "";
+  if (errnum != 0) return Error::from_errno(errnum, std::string(what) + name);
   std::string text = sqlite3_errmsg(connection);
-  if (file != nullptr && *file != 0) text += " ('" + std::string(file) + "')";
-  return sql_error(sqlite3_extended_errcode(connection), text, what);
+  if (!name.empty()) text += " (" + name.substr(1) + ")";
+  return sql_error(code, text, what);
 }
 
 }  // namespace wherry::state
