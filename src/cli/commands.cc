@@ -153,8 +153,10 @@ Result<engine::Engine*> Context::engine() {
   engine::LocalOptions options;
   options.root = config.data_root;
   options.run_root = config.run_root;
-  options.log_max_size = config.log_max_size;
-  options.log_max_files = config.log_max_files;
+  options.log.driver = config.log_driver;
+  if (!config.log_max_size.empty()) options.log.options["max-size"] = config.log_max_size;
+  if (config.log_max_files != 1)
+    options.log.options["max-file"] = std::to_string(config.log_max_files);
   options.default_publish_address = config.publish_address;
   TRY(engine_, open_(options));
   return engine_.get();

@@ -157,11 +157,12 @@ Result<void> apply_log_option(Config& config, const std::string& name, const Jso
   return {};
 }
 
-Result<void> apply_log_driver(const std::string& driver, std::string_view source) {
-  if (driver == "json-file") return {};
-  return Error(
-      ErrorKind::kUnsupported,
-      fmt::format("'{}': log-driver '{}' is not supported yet; use json-file", source, driver));
+Result<void> apply_log_driver(Config& config, const std::string& driver, std::string_view source) {
+  config.log_driver = driver;
+  if (driver == "json-file" || driver == "none") return {};
+  return Error(ErrorKind::kUnsupported,
+               fmt::format("'{}': log-driver '{}' is not supported yet; use json-file or none",
+                           source, driver));
 }
 
 Result<void> apply_root(std::string& out, std::string text, std::string_view key,
@@ -188,7 +189,7 @@ Result<void> apply_key(Config& config, const std::string& key, const Json& value
   if (key == "data-root") return apply_root(config.data_root, std::move(text), key, source);
   if (key == "exec-root" || key == "run-root")
     return apply_root(config.run_root, std::move(text), key, source);
-  if (key == "log-driver") return apply_log_driver(text, source);
+  if (key == "log-driver") return apply_log_driver(config, text, source);
   if (key == "log-level") {
     auto level = parse_log_level(text);
     if (!level) return bad_key(source, key, "must be debug, info, warn or error");
@@ -284,7 +285,7 @@ std::string config_json(const Config& config) {
   Json document;
   document["data-root"] = config.data_root;
   document["run-root"] = config.run_root;
-  document["log-driver"] = "json-file";
+  document["log-driver"] = config.log_driver;
   document["log-opts"] = {
       {"max-size", config.log_max_size.empty() ? "-1" : config.log_max_size},
       {"max-file", std::to_string(config.log_max_files)},

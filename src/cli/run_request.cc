@@ -5,6 +5,7 @@
 
 #include "base/names.h"
 #include "base/text.h"
+#include "engine/log_config.h"
 #include "engine/signals.h"
 #include "engine/volumes.h"
 #include "oci/ports.h"
@@ -126,9 +127,10 @@ Result<void> set_volumes(engine::CreateRequest& request, const ParsedFlags& flag
 Result<void> set_network(engine::CreateRequest& request, const ParsedFlags& flags) {
   std::string network = flags.text("network");
   if (network == "default") network = "bridge";
-  if (network != "bridge" && network != "none" && network != "host")
+  if (network != "bridge" && network != "none" && network != "host" &&
+      !network.starts_with("container:"))
     return Error(ErrorKind::kUnsupported, fmt::format("network '{}' is not supported yet", network))
-        .set_hint("use bridge, none or host");
+        .set_hint("use bridge, none, host or container:NAME");
   request.host_config.network_mode = network;
   for (const std::string& port : flags.list("publish"))
     TRY_VOID_CTX(add_published_port(request.host_config.port_bindings, port),
@@ -145,6 +147,17 @@ Result<void> set_network(engine::CreateRequest& request, const ParsedFlags& flag
         fmt::format("invalid hostname '{}': longer than {} bytes", hostname, kMaxHostName));
   request.config.hostname = std::move(hostname);
   return {};
+}
+
+Result<void> set_log(engine::LogConfig& log, const ParsedFlags& flags) {
+  log.driver = flags.text("log-driver");
+  for (const std::string& option : flags.list("log-opt")) {
+    auto [name, value] = split_once(option, '=');
+    if (!value)
+      return invalid(fmt::format("invalid logging opts format from {}: use NAME=VALUE", option));
+    log.options[std::string(name)] = std::string(*value);
+  }
+  return engine::check_log_config(log);
 }
 
 Result<void> set_stop(engine::ContainerConfig& config, const ParsedFlags& flags) {
@@ -209,6 +222,7 @@ Result<RunRequest> run_request(const ParsedFlags& flags, EnvironmentLookup looku
   TRY_VOID(set_limits(create.host_config, flags));
   TRY_VOID(set_volumes(create, flags));
   TRY_VOID(set_network(create, flags));
+  TRY_VOID(set_log(create.host_config.log_config, flags));
   create.host_config.auto_remove = flags.boolean("rm");
   create.host_config.privileged = flags.boolean("privileged");
   create.host_config.readonly_rootfs = flags.boolean("read-only");

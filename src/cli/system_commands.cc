@@ -32,7 +32,7 @@ Json info_document(const engine::Info& info, const Config& config) {
   document["ContainersStopped"] = info.stopped;
   document["Images"] = info.images;
   document["Driver"] = info.store_driver;
-  document["LoggingDriver"] = "json-file";
+  document["LoggingDriver"] = config.log_driver;
   document["CgroupVersion"] = info.cgroup_version;
   document["SecurityOptions"] = info.security_options;
   document["KernelVersion"] = info.kernel;
@@ -51,14 +51,15 @@ Json info_document(const engine::Info& info, const Config& config) {
   return document;
 }
 
-std::string info_text(const engine::Info& info) {
+std::string info_text(const engine::Info& info, const Config& config) {
   std::string text;
   text += fmt::format("Version: {}\n", WHERRY_VERSION);
   text += fmt::format("Containers: {}\n Running: {}\n Paused: {}\n Stopped: {}\n", info.containers,
                       info.running, info.paused, info.stopped);
   text += fmt::format("Images: {}\n", info.images);
   text += fmt::format("Store: {}\n", info.store_driver);
-  text += fmt::format("Log driver: json-file\nCgroup version: {}\n", info.cgroup_version);
+  text +=
+      fmt::format("Log driver: {}\nCgroup version: {}\n", config.log_driver, info.cgroup_version);
   text += fmt::format("Security options: {}\n", join(info.security_options, ", "));
   text += fmt::format("Kernel version: {}\nOperating system: {}\nArchitecture: {}\n", info.kernel,
                       info.operating_system, info.architecture);
@@ -94,7 +95,7 @@ Result<int> show_info(Invocation& call) {
   TRY(engine::Info info, engine->info());
   std::string format = call.flags.text("format");
   if (!format.empty()) return print_formatted(info_document(info, call.context.config), format);
-  TRY_VOID(print(info_text(info)));
+  TRY_VOID(print(info_text(info, call.context.config)));
   call.context.warn(info.warnings);
   return 0;
 }

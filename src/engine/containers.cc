@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "engine/host_facts.h"
 #include "engine/local_engine.h"
+#include "engine/log_config.h"
 #include "engine/merge.h"
 #include "engine/ports.h"
 #include "engine/reserve.h"
@@ -41,10 +42,10 @@ Result<void> check_network_mode(HostConfig& config) {
   if (config.network_mode.empty() || config.network_mode == "default")
     config.network_mode = "bridge";
   if (config.network_mode == "bridge" || config.network_mode == "none" ||
-      config.network_mode == "host")
+      config.network_mode == "host" || joined_container(config.network_mode))
     return {};
   return Error(ErrorKind::kNotFound, "network " + config.network_mode + " not found")
-      .set_hint("networks here: bridge, host, none");
+      .set_hint("networks here: bridge, host, none, container:NAME");
 }
 
 Result<void> check_config(const ContainerConfig& config) {
@@ -103,7 +104,11 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   record.host_config = request.host_config;
   if (!record.name.empty()) TRY_VOID(check_container_name(record.name));
   TRY_VOID(check_config(record.config));
+  record.host_config.log_config = effective_log_config(record.host_config.log_config, options_.log);
+  TRY_VOID(check_log_config(record.host_config.log_config));
   TRY_VOID(check_network_mode(record.host_config));
+  TRY_VOID(check_joined_network(request.config, record.host_config));
+  TRY_VOID(resolve_joined_network(record));
   TRY(HostFacts host, gather_host_facts(HostConfig()));
   TRY_VOID(check_limits(record.host_config, host.cpus));
   TRY([[maybe_unused]] auto capabilities, container_capabilities(record.host_config, {}));
@@ -118,7 +123,8 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   record.config.hostname = container_hostname(record, host);
   TRY(record.mounts,
       plan_mount_points(record.host_config.binds, record.config.volumes, paths_.root, random_id));
-  record.network_settings.networks[record.host_config.network_mode] = {};
+  if (!joined_container(record.host_config.network_mode))
+    record.network_settings.networks[record.host_config.network_mode] = {};
   draft.warnings = config_warnings(record.host_config);
   return draft;
 }

@@ -147,7 +147,7 @@ class Engine {
   virtual Result<ContainerRecord> inspect(const std::string& name) = 0;
   virtual Result<std::vector<ContainerRecord>> list(const ContainerFilter& filter) = 0;
   struct LogFile {
-    std::string path;
+    std::string path;  // empty: log driver "none"
     ContainerRecord record;
     // Blocks until the log has grown (true) or the container has ended (false). Empty when not
     // running.

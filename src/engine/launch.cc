@@ -7,11 +7,13 @@
 #include <algorithm>
 
 #include "base/failpoint.h"
+#include "base/names.h"
 #include "base/scope.h"
 #include "base/text.h"
 #include "base/trace.h"
 #include "engine/host_facts.h"
 #include "engine/local_engine.h"
+#include "engine/log_config.h"
 #include "engine/ports.h"
 #include "monitor/config.h"
 #include "network/resolver_files.h"
@@ -43,11 +45,13 @@ std::string mac_text(const std::array<uint8_t, 6>& mac) {
 NetworkSettings settings_of(const ContainerRecord& record,
                             const std::optional<network::Attachment>& attachment) {
   NetworkSettings settings;
+  settings.sandbox_id = random_id();
   if (!attachment) {
     settings.networks[record.host_config.network_mode] = {};
     return settings;
   }
   settings.bridge = attachment->network.bridge_interface;
+  settings.host_interface = attachment->link.host_interface;
   settings.ports = bound_ports(attachment->ports, record.config.exposed_ports);
   settings.networks[attachment->network.name] = {.network_id = attachment->network.id,
                                                  .endpoint_id = attachment->endpoint_id,
@@ -105,14 +109,16 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
   TRY_VOID_CTX(failpoint("engine.launch.prepared"), context);
   TRY_CTX(HostFacts host, gather_host_facts(record.host_config), context);
 
-  TRY_CTX(std::optional<network::Attachment> attachment, lease_network(record), context);
+  Connection connection;
+  TRY_CTX(connection.attachment, lease_network(record), context);
   auto release = on_exit([&] {
-    if (attachment) [[maybe_unused]]
+    if (connection.attachment) [[maybe_unused]]
       auto released = networks_.release(record.id);
   });
   TRY_VOID_CTX(failpoint("engine.launch.leased"), context);
-  TRY_VOID_CTX(write_run_files(record, host, run_dir, attachment), context);
-  TRY_CTX(monitor::MonitorConfig config, plan_monitor(record, host, mounts, attachment, terminal),
+  TRY_CTX(connection.joined, join_sandbox(record), context);
+  TRY_VOID_CTX(write_run_files(record, host, run_dir, connection), context);
+  TRY_CTX(monitor::MonitorConfig config, plan_monitor(record, host, mounts, connection, terminal),
           context);
 
   TraceScope launching("engine.launch.monitor");
@@ -208,8 +214,14 @@ Error LocalEngine::explain_port_conflict(const Error& error,
 }
 
 Result<void> LocalEngine::write_run_files(const ContainerRecord& record, const HostFacts& host,
-                                          int run_dir,
-                                          const std::optional<network::Attachment>& attachment) {
+                                          int run_dir, const Connection& connection) {
+  if (connection.joined) {
+    NetworkSettings settings;
+    settings.sandbox_id = connection.joined->sandbox_id;
+    TRY_VOID(share_sandbox_files(*connection.joined, run_dir));
+    return write_network_settings(run_dir, settings);
+  }
+  const std::optional<network::Attachment>& attachment = connection.attachment;
   std::string hostname = container_hostname(record, host);
   std::vector<network::HostsEntry> entries;
   if (attachment) {
@@ -233,16 +245,20 @@ Result<void> LocalEngine::write_run_files(const ContainerRecord& record, const H
   return write_network_settings(run_dir, settings_of(record, attachment));
 }
 
-Result<monitor::MonitorConfig> LocalEngine::plan_monitor(
-    const ContainerRecord& record, const HostFacts& host, const store::MountPlan& mounts,
-    const std::optional<network::Attachment>& attachment, Terminal terminal) {
+Result<monitor::MonitorConfig> LocalEngine::plan_monitor(const ContainerRecord& record,
+                                                         const HostFacts& host,
+                                                         const store::MountPlan& mounts,
+                                                         const Connection& connection,
+                                                         Terminal terminal) {
+  const std::optional<network::Attachment>& attachment = connection.attachment;
   TraceScope trace("engine.launch.plan");
   monitor::MonitorConfig config;
   config.container_id = record.id;
   config.run_dir = paths_.run_dir(record.id);
-  config.log_path = paths_.log_path(record.id);
-  config.log_max_size = parse_byte_size(options_.log_max_size).value_or(0);
-  config.log_max_files = options_.log_max_files;
+  const LogConfig& log = record.host_config.log_config;
+  if (log.driver != "none") config.log_path = paths_.log_path(record.id);
+  config.log_max_size = log_max_size(log);
+  config.log_max_files = log_max_files(log);
   config.open_stdin = record.config.open_stdin;
   config.stdin_once = record.config.stdin_once;
   TRY(std::string program, own_program());
@@ -251,12 +267,15 @@ Result<monitor::MonitorConfig> LocalEngine::plan_monitor(
   config.engine_cgroup = paths_.cgroup_parent + "/engine";
   config.trace = tracing();
   monitor::MonitorConfig::ContainerPlan& plan = config.container.emplace();
-  TRY(plan.spec, build_spec({.record = &record,
-                             .host = &host,
-                             .cgroups_path = paths_.cgroup(record.id),
-                             .run_dir = config.run_dir,
-                             .rows = terminal.rows,
-                             .columns = terminal.columns}));
+  TRY(plan.spec,
+      build_spec({.record = &record,
+                  .host = &host,
+                  .cgroups_path = paths_.cgroup(record.id),
+                  .run_dir = config.run_dir,
+                  .rows = terminal.rows,
+                  .columns = terminal.columns,
+                  .network_namespace =
+                      connection.joined ? connection.joined->namespace_path() : std::string()}));
   plan.root = {.lower = mounts.lower,
                .upper = paths_.container_dir(record.id) + "/upper",
                .work = paths_.container_dir(record.id) + "/work",
@@ -305,6 +324,7 @@ Result<void> LocalEngine::release_run(const std::string& id, bool kill_processes
       if (auto batch = sys::read_all(rules->get(), 1 << 20)) [[maybe_unused]]
         auto sent = sys::send_nft_batch(*batch);
   }
+  TRY_VOID(take_link_from_joined(id));
   TRY_VOID(networks_.release(id));
   TRY_VOID(failpoint("engine.settle.released"));
   return sys::remove_tree_at(fds_.run_containers.get(), id);

@@ -46,7 +46,8 @@ Result<ContainerRecord> LocalEngine::inspect(const std::string& name) {
 Result<Engine::LogFile> LocalEngine::log(const std::string& name, bool follow) {
   TRY(ContainerRecord record, inspect(name));
   LogFile file{paths_.log_path(record.id), record, {}};
-  if (!follow || record.state.status != "running") return file;
+  if (record.host_config.log_config.driver == "none") file.path.clear();
+  if (!follow || file.path.empty() || record.state.status != "running") return file;
   TRY(std::optional<monitor::Client> connected, connect(record.id));
   if (!connected) return file;
   // Asked for before the caller reads the file, so that no growth is missed.

@@ -11,8 +11,7 @@ namespace wherry::engine {
 struct LocalOptions {
   std::string root = "/var/lib/wherry";
   std::string run_root = "/run/wherry";
-  std::string log_max_size;  // from the configuration's log-opts, empty: unlimited
-  int log_max_files = 1;
+  LogConfig log{"json-file", {}};  // from the configuration's log-driver and log-opts
   std::string default_publish_address = "0.0.0.0";
 };
 

@@ -4,7 +4,7 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
+//   sandbox.cc exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/local.h"
 #include "engine/run_dir.h"
+#include "engine/sandbox.h"
 #include "engine/session.h"
 #include "engine/spec_builder.h"
 #include "network/network.h"
@@ -120,16 +121,26 @@ class LocalEngine final : public Engine {
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
   Error explain_port_conflict(const Error& error,
                               const std::vector<network::PortRequest>& requests);
+  // What this start's container is connected to: an attachment, another's sandbox, or neither.
+  struct Connection {
+    std::optional<network::Attachment> attachment;
+    std::optional<JoinedSandbox> joined;
+  };
   Result<void> write_run_files(const ContainerRecord& record, const HostFacts& host, int run_dir,
-                               const std::optional<network::Attachment>& attachment);
+                               const Connection& connection);
   Result<monitor::MonitorConfig> plan_monitor(const ContainerRecord& record, const HostFacts& host,
                                               const store::MountPlan& mounts,
-                                              const std::optional<network::Attachment>& attachment,
-                                              Terminal terminal);
+                                              const Connection& connection, Terminal terminal);
   Result<std::string> seccomp_filter(const ContainerRecord& record,
                                      const std::vector<std::string>& capabilities);
   // Undoes what a failed or lost start has left: cgroup, ports, lease, run directory.
   Result<void> release_run(const std::string& id, bool kill_processes);
+
+  // --- sandbox.cc
+  Result<void> resolve_joined_network(ContainerRecord& record);
+  Result<std::optional<JoinedSandbox>> join_sandbox(const ContainerRecord& record);
+  Result<void> share_sandbox_files(const JoinedSandbox& joined, int run_dir);
+  Result<void> take_link_from_joined(const std::string& id);
 
   // --- settle.cc: with the container's lock held.
   Result<void> settle_locked(const std::string& id);

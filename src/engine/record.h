@@ -42,10 +42,16 @@ struct ContainerConfig {
   std::optional<int> stop_timeout;
 };
 
+struct LogConfig {
+  std::string driver;  // json-file, none; empty in a request: the configured one
+  std::map<std::string, std::string> options;
+};
+
 struct HostConfig {
   std::vector<std::string> binds;       // "/a:/b:ro", "name:/b"
-  std::string network_mode = "bridge";  // bridge, none, host
+  std::string network_mode = "bridge";  // bridge, none, host, container:ID
   PortMap port_bindings;
+  LogConfig log_config;
   bool auto_remove = false;
   bool privileged = false;
   bool readonly_rootfs = false;
@@ -87,7 +93,11 @@ struct NetworkEndpoint {
 };
 struct NetworkSettings {
   std::string bridge;
-  PortMap ports;                                    // as bound
+  // The sandbox the container is in: its own, or the one of the container it has joined. The key
+  // is a path of the network namespace while the container runs.
+  std::string sandbox_id, sandbox_key;
+  std::string host_interface;  // our end of the link; in the run directory only, not for inspect
+  PortMap ports;               // as bound
   std::map<std::string, NetworkEndpoint> networks;  // by network name
 };
 

@@ -56,7 +56,10 @@ Json state_json(const ContainerState& state) {
 }
 
 Json host_config_json(const HostConfig& host) {
+  Json log_options = Json::object();
+  for (const auto& [key, value] : host.log_config.options) log_options[key] = value;
   return {{"Binds", list_or_null(host.binds)},
+          {"LogConfig", {{"Type", host.log_config.driver}, {"Config", std::move(log_options)}}},
           {"NetworkMode", host.network_mode},
           {"PortBindings", port_map(host.port_bindings)},
           {"AutoRemove", host.auto_remove},
@@ -112,7 +115,10 @@ Json config_json(const ContainerConfig& config) {
 }
 
 Json network_json(const NetworkSettings& settings) {
-  Json object = {{"Bridge", settings.bridge}, {"Ports", port_map(settings.ports)}};
+  Json object = {{"Bridge", settings.bridge},
+                 {"SandboxID", settings.sandbox_id},
+                 {"SandboxKey", settings.sandbox_key},
+                 {"Ports", port_map(settings.ports)}};
   // Docker's legacy fields repeat the default bridge's endpoint.
   NetworkEndpoint first;
   if (auto bridge = settings.networks.find("bridge"); bridge != settings.networks.end())
@@ -255,6 +261,12 @@ void read_state(const Json& json, ContainerState& state, Reader& parent) {
 void read_host_config(const Json& json, HostConfig& host, Reader& parent) {
   Reader reader(json);
   reader.get("Binds", host.binds);
+  if (const Json* log = reader.object("LogConfig")) {
+    Reader inner(*log);
+    inner.get("Type", host.log_config.driver);
+    inner.get("Config", host.log_config.options);
+    if (inner.wrong()) reader.wrong(inner.wrong());
+  }
   reader.get("NetworkMode", host.network_mode);
   reader.get("PortBindings", host.port_bindings);
   reader.get("AutoRemove", host.auto_remove);
@@ -315,6 +327,9 @@ void read_mounts(const Json& json, std::vector<MountPoint>& mounts, Reader& pare
 void read_network(const Json& json, NetworkSettings& settings, Reader& parent) {
   Reader reader(json);
   reader.get("Bridge", settings.bridge);
+  reader.get("SandboxID", settings.sandbox_id);
+  reader.get("SandboxKey", settings.sandbox_key);
+  reader.get("HostInterface", settings.host_interface);
   reader.get("Ports", settings.ports);
   if (const Json* networks = reader.object("Networks"))
     for (auto item = networks->begin(); item != networks->end(); ++item) {
@@ -394,7 +409,9 @@ Result<ContainerRecord> parse_record(std::string_view text) {
 }
 
 std::string network_settings_to_json(const NetworkSettings& settings) {
-  return dump(network_json(settings), -1);
+  Json object = network_json(settings);
+  object["HostInterface"] = settings.host_interface;
+  return dump(object, -1);
 }
 
 Result<NetworkSettings> parse_network_settings(std::string_view text) {

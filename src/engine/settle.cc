@@ -164,6 +164,7 @@ Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord reco
     record.state.oom_killed = false;
     record.state.started_at = format_rfc3339(view.state.started_ns);
     TRY(record.network_settings, read_network_settings(fds_.run_containers.get(), record.id));
+    record.network_settings.sandbox_key = "/proc/" + std::to_string(view.state.pid) + "/ns/net";
   } else if (view.life == RunView::Life::kFinished ||
              (unsettled && view.life == RunView::Life::kLost && !view.marker)) {
     // Otherwise another process is settling it at this moment.

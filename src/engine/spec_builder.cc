@@ -110,11 +110,12 @@ oci::Resources resources(const HostConfig& config) {
   return limits;
 }
 
-std::vector<oci::Namespace> namespaces(const HostConfig& config, const HostFacts& host) {
+std::vector<oci::Namespace> namespaces(const SpecInput& input) {
+  const HostConfig& config = input.record->host_config;
   std::vector<oci::Namespace> list = {{"mount", ""}, {"uts", ""}, {"pid", ""}, {"ipc", ""}};
-  if (config.network_mode != "host") list.push_back({"network", ""});
+  if (config.network_mode != "host") list.push_back({"network", input.network_namespace});
   // Docker's default: private on v2, the host's on v1; a privileged container keeps the host's.
-  if (host.cgroup_v2 && !config.privileged) list.push_back({"cgroup", ""});
+  if (input.host->cgroup_v2 && !config.privileged) list.push_back({"cgroup", ""});
   return list;
 }
 
@@ -181,10 +182,11 @@ Result<oci::RuntimeSpec> build_spec(const SpecInput& input) {
   spec.root_readonly = config.readonly_rootfs;
   TRY(spec.process, process(input));
   spec.mounts = all_mounts(input);
-  spec.namespaces = namespaces(config, *input.host);
+  spec.namespaces = namespaces(input);
   spec.cgroups_path = input.cgroups_path;
   spec.resources = resources(config);
-  if (config.network_mode != "host")
+  // A joined namespace has got them from its owner.
+  if (config.network_mode != "host" && input.network_namespace.empty())
     spec.sysctl = {{"net.ipv4.ip_unprivileged_port_start", "0"},
                    {"net.ipv4.ping_group_range", "0 2147483647"}};
   if (config.privileged) {

@@ -153,7 +153,10 @@ TEST(RunRequest, ErrorsHaveDockersWords) {
   EXPECT_EQ(error_of({"-e", "=x"}), "invalid environment variable: '=x'");
   EXPECT_EQ(error_of({"-l", "=x"}), "invalid label '=x': empty name");
   EXPECT_EQ(error_of({"--network", "mynet"}), "network 'mynet' is not supported yet");
-  EXPECT_EQ(error_of({"--network", "container:x"}), "network 'container:x' is not supported yet");
+  EXPECT_EQ(error_of({"--network", "container:x"}), "no error");
+  EXPECT_EQ(error_of({"--log-driver", "syslog"}), "log driver 'syslog' is not supported yet");
+  EXPECT_EQ(error_of({"--log-opt", "max-size"}),
+            "invalid logging opts format from max-size: use NAME=VALUE");
   EXPECT_NE(error_of({"--cpus", "0.001"}).find("range of CPUs is from 0.01 to"), std::string::npos);
   EXPECT_NE(error_of({"--cpus", "100000"}).find("range of CPUs is from 0.01 to"),
             std::string::npos);

@@ -21,7 +21,7 @@ class SpecBuilder : public testing::Test {
   }
   oci::RuntimeSpec build() {
     auto spec =
-        build_spec({&record, &host, "/wherry/" + record.id, "/run/wherry/containers/x", 0, 0});
+        build_spec({&record, &host, "/wherry/" + record.id, "/run/wherry/containers/x", 0, 0, ""});
     EXPECT_TRUE(spec) << (spec ? "" : spec.error().message());
     return spec ? *spec : oci::RuntimeSpec();
   }
