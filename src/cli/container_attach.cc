@@ -57,9 +57,11 @@ Result<int> start_attached(Invocation& call, const std::string& name) {
   TRY_VOID(check_terminal(streams.input, streams.tty));
   TerminalSize size = streams.tty ? terminal_size() : TerminalSize{};
   SignalMask mask;
-  TRY(std::unique_ptr<engine::Session> session,
+  TRY(engine::Engine::RunResult started,
       engine->start(name, engine::AttachStreams{streams.input, true, true}, size.rows,
                     size.columns));
+  call.context.warn(started.warnings);
+  std::unique_ptr<engine::Session> session = std::move(started.session);
   if (!session)
     return Error(ErrorKind::kConflict, fmt::format("'{}' is already running", name))
         .set_hint(fmt::format("use 'wherry attach {}'", name));
@@ -124,7 +126,8 @@ Result<int> start_containers(Invocation& call) {
   }
   return for_each_argument(call, [&](const std::string& name) -> Result<void> {
     TRY(engine::Engine * engine, call.context.engine());
-    TRY(auto session, engine->start(name, std::nullopt, 0, 0));
+    TRY(auto started, engine->start(name, std::nullopt, 0, 0));
+    call.context.warn(started.warnings);
     return print(name + "\n");
   });
 }

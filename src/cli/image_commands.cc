@@ -65,6 +65,14 @@ Result<sys::Fd> open_source(const std::string& source) {
   return sys::Fd(copy);
 }
 
+void warn_of_dropped_xattrs(const Context& context, const store::Image& image) {
+  if (image.dropped_xattrs == 0) return;
+  context.warn(
+      {fmt::format("{} extended attribute{} of the archive dropped "
+                   "(trusted.* and what this file system cannot store)",
+                   image.dropped_xattrs, image.dropped_xattrs == 1 ? "" : "s")});
+}
+
 }  // namespace
 
 constinit const FlagTable kRemoveImageFlags{kRemoveImage, kRemoveImageLater};
@@ -114,6 +122,7 @@ Result<int> import_image(Invocation& call) {
   request.tar_fd = tar.get();
   TRY(engine::Engine * engine, call.context.engine());
   TRY(store::Image image, engine->import(request));
+  warn_of_dropped_xattrs(call.context, image);
   TRY_VOID(print(image.id.str() + "\n"));
   return 0;
 }
@@ -132,6 +141,7 @@ Result<int> bootstrap_image(Invocation& call) {
     request.progress = [](std::string_view line) { print_error_text(fmt::format("{}\n", line)); };
   TRY(engine::Engine * engine, call.context.engine());
   TRY(store::Image image, engine->bootstrap(request));
+  warn_of_dropped_xattrs(call.context, image);
   TRY_VOID(print(image.id.str() + "\n"));
   return 0;
 }

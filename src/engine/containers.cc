@@ -196,17 +196,20 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   return RunResult{record.id, std::move(*session), std::move(draft.warnings)};
 }
 
-Result<std::unique_ptr<Session>> LocalEngine::start(const std::string& name,
-                                                    std::optional<AttachStreams> attach,
-                                                    uint16_t rows, uint16_t columns) {
+Result<Engine::RunResult> LocalEngine::start(const std::string& name,
+                                             std::optional<AttachStreams> attach, uint16_t rows,
+                                             uint16_t columns) {
   TRY(ContainerRecord found, find_record(name));
   TRY(sys::FileLock lock, lock_container(found.id));
   TRY_VOID(settle_locked(found.id));
   TRY(ContainerRecord record, find_record(found.id));
   TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kHolder));
   if (view.running()) {
-    if (!attach) return std::unique_ptr<Session>();
-    return this->attach(record.id, *attach);
+    RunResult already{record.id, {}, {}};
+    if (attach) {
+      TRY(already.session, this->attach(record.id, *attach));
+    }
+    return already;
   }
   TRY(store::Store * images, store());
   TRY(store::Image image, images->find(record.image_id));
@@ -225,7 +228,7 @@ Result<std::unique_ptr<Session>> LocalEngine::start(const std::string& name,
   TRY_VOID(save(record, state::Durability::kDurable));
   TRY_VOID(clear_marker(run_dir.get()));
   TRY_VOID(failpoint("engine.start.acknowledged"));
-  return std::move(*session);
+  return RunResult{record.id, std::move(*session), std::move(warnings)};
 }
 
 // As if it had never been asked for. What fails here is taken up by the next command: the marker

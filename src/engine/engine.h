@@ -128,9 +128,8 @@ class Engine {
   virtual Result<RunResult> run(const CreateRequest& request, std::optional<AttachStreams> attach,
                                 uint16_t rows, uint16_t columns) = 0;
   // An already running one is fine (Docker: 304). With `attach` as in run.
-  virtual Result<std::unique_ptr<Session>> start(const std::string& name,
-                                                 std::optional<AttachStreams> attach, uint16_t rows,
-                                                 uint16_t columns) = 0;
+  virtual Result<RunResult> start(const std::string& name, std::optional<AttachStreams> attach,
+                                  uint16_t rows, uint16_t columns) = 0;
   virtual Result<std::unique_ptr<Session>> attach(const std::string& name,
                                                   AttachStreams streams) = 0;
   // The end of an attached run or start: records the exit, releases the network, removes a --rm

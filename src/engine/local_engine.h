@@ -54,9 +54,8 @@ class LocalEngine final : public Engine {
   Result<Created> create(const CreateRequest& request) override;
   Result<RunResult> run(const CreateRequest& request, std::optional<AttachStreams> attach,
                         uint16_t rows, uint16_t columns) override;
-  Result<std::unique_ptr<Session>> start(const std::string& name,
-                                         std::optional<AttachStreams> attach, uint16_t rows,
-                                         uint16_t columns) override;
+  Result<RunResult> start(const std::string& name, std::optional<AttachStreams> attach,
+                          uint16_t rows, uint16_t columns) override;
   Result<std::unique_ptr<Session>> attach(const std::string& name, AttachStreams streams) override;
   Result<void> settle(const std::string& id) override;
   Result<void> stop(const std::string& name, std::optional<int> timeout,

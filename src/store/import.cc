@@ -129,7 +129,9 @@ Result<Image> Store::import_tar(int tar_fd, const ImportOptions& options) {
     TRY_VOID_CTX(transaction.commit(), kContext);
   }
   TRY_VOID_CTX(failpoint("store.image.after"), kContext);
-  return find(documents.id.str());
+  TRY(Image image, find(documents.id.str()));
+  image.dropped_xattrs = layer.dropped_xattrs;
+  return image;
 }
 
 }  // namespace wherry::store

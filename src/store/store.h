@@ -34,6 +34,8 @@ struct Image {
   int64_t created_ns = 0;
   uint64_t size = 0;      // bytes of all layers
   uint64_t own_size = 0;  // of the layers no other image has
+  // Only of what import_tar returns: extended attributes of the tar that are not in the image.
+  uint64_t dropped_xattrs = 0;
 };
 
 // What an overlay mount of an image needs, topmost first.
