@@ -22,7 +22,7 @@ struct Config {
   std::string run_root = "/run/wherry";
   LogLevel log_level = LogLevel::kInfo;
   std::string log_driver = "json-file";  // or none
-  std::string log_max_size;  // "10m"; empty: unlimited
+  std::string log_max_size;              // "10m"; empty: unlimited
   int log_max_files = 1;
   std::string publish_address = "0.0.0.0";
 };

@@ -24,7 +24,8 @@ std::string ellipsis(std::string_view text, size_t length);
 // Foreign text for a terminal: control characters become "?".
 std::string printable(std::string_view text);
 
-// Columns aligned with three spaces, at least ten wide as Docker's are; text behind the last tab of a line is not padded.
+// Columns aligned with three spaces, at least ten wide as Docker's are; text behind the last tab of
+// a line is not padded.
 std::string align_columns(std::string_view text);
 
 }  // namespace wherry::cli

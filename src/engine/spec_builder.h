@@ -32,7 +32,7 @@ struct SpecInput {
   const ContainerRecord* record = nullptr;
   const HostFacts* host = nullptr;
   std::string cgroups_path;
-  std::string run_dir;            // holds hosts, hostname, resolv.conf
+  std::string run_dir;  // holds hosts, hostname, resolv.conf
   uint16_t rows = 0, columns = 0;
   std::string network_namespace;  // path of the one to join; empty: as the network mode says
 };

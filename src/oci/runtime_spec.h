@@ -1,7 +1,8 @@
 // The OCI runtime configuration (config.json) as plain data. Linux only.
 //
-// Source: OCI runtime-spec 1.2, config.md and config-linux.md; names follow the JSON keys in snake_case.
-// Absent optional fields are nullopt or empty. What the struct does not know, from_json refuses by name.
+// Source: OCI runtime-spec 1.2, config.md and config-linux.md; names follow the JSON keys in
+// snake_case. Absent optional fields are nullopt or empty. What the struct does not know, from_json
+// refuses by name.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Composes the default profile for another set of capabilities through libseccomp (3 to 10 ms: callers
-// cache by digest). Not linked into wherry-monitor.
+// Composes the default profile for another set of capabilities through libseccomp (3 to 10 ms:
+// callers cache by digest). Not linked into wherry-monitor.
 #pragma once
 
 #include <string>
