@@ -1,4 +1,8 @@
 // exec: one more process in a running container, with a monitor of its own.
+#include <poll.h>
+
+#include <cerrno>
+
 #include "base/failpoint.h"
 #include "base/names.h"
 #include "base/scope.h"
@@ -7,9 +11,26 @@
 #include "engine/local_engine.h"
 #include "engine/merge.h"
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace wherry::engine {
 namespace {
+
+constexpr int kEndingMs = 200;
+
+Error not_running(const ContainerRecord& record) {
+  return Error(ErrorKind::kConflict, "container " + record.id + " is not running");
+}
+
+// What a failed exec says. Its container may be ending: then that is what its user must hear, and
+// not which step met it. An init that is about to end needs a moment for it.
+Error explain_failure(Error error, const ContainerRecord& record, const RunView& view) {
+  bool may_be_ending = error.errnum() == ESRCH || error.kind() == ErrorKind::kInternal;
+  Result<sys::Fd> init = sys::open_process(view.state.pid, view.state.start_time);
+  pollfd ended{init ? init->get() : -1, POLLIN, 0};
+  bool gone = !init || poll(&ended, 1, may_be_ending ? kEndingMs : 0) > 0;
+  return gone ? not_running(record) : error;
+}
 
 Result<oci::Process> exec_process(const ContainerRecord& record, const HostFacts& host,
                                   const ExecRequest& request) {
@@ -43,8 +64,7 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   TraceScope trace("engine.exec");
   TRY(ContainerRecord record, find_record(name));
   TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
-  if (!view.running())
-    return Error(ErrorKind::kConflict, "container " + record.id + " is not running");
+  if (!view.running()) return not_running(record);
   HostConfig confinement = record.host_config;
   confinement.privileged = confinement.privileged || request.privileged;
   TRY(HostFacts host, gather_host_facts(confinement));
@@ -76,13 +96,15 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   };
   auto undo = on_exit(forget);
   TRY_VOID(failpoint("engine.exec.prepared"));
-  TRY(monitor::Client launched, monitor::Client::launch(config));
-  auto client = std::make_shared<monitor::Client>(std::move(launched));
+  Result<monitor::Client> launched = monitor::Client::launch(config);
+  if (!launched) return explain_failure(std::move(launched.error()), record, view);
+  auto client = std::make_shared<monitor::Client>(std::move(*launched));
   if (!request.detach) {
     TRY_VOID(client->send(monitor::WatchExit{}));
     TRY_VOID(client->send(monitor::Attach{request.interactive, true, true}));
   }
-  TRY_VOID(client->call(monitor::Start{}));
+  if (Result<void> started = client->call(monitor::Start{}); !started)
+    return explain_failure(std::move(started.error()), record, view);
   TRY_VOID(failpoint("engine.exec.started"));
   undo.release();
   if (request.detach) return ExecResult{id, nullptr};

@@ -67,9 +67,12 @@ Result<void> LocalEngine::end_process(const ContainerRecord& record, int signal,
                                       std::optional<int> timeout) {
   TRY(std::optional<monitor::Client> client, connect(record.id));
   if (!client) return settle(record.id);
-  TRY_VOID(client->send(monitor::WillSettle{}));
-  TRY_VOID(client->send(monitor::WatchExit{}));
-  TRY_VOID(client->send(monitor::Signal{signal}));
+  Result<void> asked = client->send(monitor::WillSettle{});
+  if (asked) asked = client->send(monitor::WatchExit{});
+  if (asked) asked = client->send(monitor::Signal{signal});
+  // It has ended at this moment.
+  if (!asked && gone(asked.error())) return settle(record.id);
+  if (!asked) return asked;
   Result<std::optional<monitor::Exited>> exited =
       wait_for_exit(*client, timeout ? int64_t{*timeout} * 1000 : -1);
   if (exited && !*exited) {
@@ -125,7 +128,9 @@ Result<void> LocalEngine::kill(const std::string& name, const std::string& signa
   if (number == SIGKILL) return end_process(record, SIGKILL, kKillGraceMs / 1000);
   TRY(std::optional<monitor::Client> client, connect(record.id));
   if (!client) return not_running(record, "kill");
-  TRY_VOID_CTX(client->call(monitor::Signal{number}), "cannot kill container: " + record.name);
+  Result<void> sent = client->call(monitor::Signal{number});
+  if (!sent && gone(sent.error())) return not_running(record, "kill");
+  TRY_VOID_CTX(sent, "cannot kill container: " + record.name);
   return {};
 }
 
@@ -170,7 +175,8 @@ Result<int> LocalEngine::wait(const std::string& name) {
   TRY(ContainerRecord record, find_record(name));
   TRY(std::optional<monitor::Client> client, connect(record.id));
   if (client) {
-    TRY_VOID(client->send(monitor::WatchExit{}));
+    Result<void> asked = client->send(monitor::WatchExit{});
+    if (!asked && !gone(asked.error())) return std::move(asked.error());
     Result<std::optional<monitor::Exited>> exited = wait_for_exit(*client, -1);
     if (exited && *exited) {
       TRY_VOID(settle(record.id));
