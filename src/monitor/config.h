@@ -28,6 +28,21 @@ struct PublishedPort {
   uint16_t container_port = 0;
 };
 
+// Outside of MonitorConfig, so that their default members are complete where std::optional asks.
+struct ContainerPlan {
+  oci::RuntimeSpec spec;
+  runtime::RootSource root;
+  std::string
+      seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
+                       // runtime::default_seccomp_filter(), to keep the document small
+  std::optional<sys::LinkPlan> link;
+  std::optional<std::string> user;  // as in runtime::CreateOptions
+  bool create_cwd = false;
+};
+struct ExecPlan {
+  runtime::ExecOptions options;  // stdio is filled by the monitor
+};
+
 struct MonitorConfig {
   int version = kConfigVersion;
   std::string container_id;
@@ -48,19 +63,8 @@ struct MonitorConfig {
   bool trace = false;
 
   // Exactly one of the two.
-  struct ContainerPlan {
-    oci::RuntimeSpec spec;
-    runtime::RootSource root;
-    std::string
-        seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
-                         // runtime::default_seccomp_filter(), to keep the document small
-    std::optional<sys::LinkPlan> link;
-    std::optional<std::string> user;  // as in runtime::CreateOptions
-    bool create_cwd = false;
-  };
-  struct ExecPlan {
-    runtime::ExecOptions options;  // stdio is filled by the monitor
-  };
+  using ContainerPlan = monitor::ContainerPlan;
+  using ExecPlan = monitor::ExecPlan;
   std::optional<ContainerPlan> container;
   std::optional<ExecPlan> exec;
 };
