@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cerrno>
+#include <utility>
 
 #include "base/result.h"
 
@@ -22,7 +23,9 @@ template <typename Work>
 auto with_reserve(int root_dir, Work work) -> decltype(work()) {
   auto result = work();
   if (!result && result.error().errnum() == ENOSPC && give_up_reserve(root_dir)) {
-    result = work();
+    auto again = work();
+    // What is not there any more was removed the first time: that error is the one to tell.
+    if (again || again.error().kind() != ErrorKind::kNotFound) result = std::move(again);
     ensure_reserve(root_dir);
   }
   return result;
