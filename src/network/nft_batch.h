@@ -81,12 +81,14 @@ class NftRule {
           std::string_view comment = {}, std::optional<uint64_t> before = std::nullopt);
 
   NftRule& input_interface_is(std::string_view name);
+  NftRule& input_interface_is_not(std::string_view name);
   NftRule& output_interface_is(std::string_view name);
   NftRule& output_interface_is_not(std::string_view name);
   NftRule& source_in(uint32_t subnet, uint8_t prefix_length);
   NftRule& destination_in(uint32_t subnet, uint8_t prefix_length);
   NftRule& destination_not_loopback();
-  NftRule& destination_is_local();        // an address of this host
+  NftRule& destination_is_local();  // an address of this host
+  NftRule& destination_is_not_local();
   NftRule& destination_was_translated();  // ct status dnat
   // What iptables writes as `-m conntrack --ctstate RELATED,ESTABLISHED,DNAT`: for chains that
   // iptables must still be able to list.
@@ -94,6 +96,7 @@ class NftRule {
 
   // Verdicts, last.
   void accept();
+  void drop();
   void jump(std::string_view chain);
   void masquerade();
   // Looks up (address .) protocol . port of the destination in `map` and translates to what it
@@ -103,6 +106,7 @@ class NftRule {
  private:
   class Expression;
   NftRule& compare_interface(uint32_t key, uint32_t operation, std::string_view name);
+  NftRule& compare_destination_type(uint32_t operation, uint32_t type);
   NftRule& compare_network(uint32_t offset, uint32_t subnet, uint8_t prefix_length);
   void payload(uint32_t base, uint32_t offset, uint32_t length, uint32_t reg);
   void meta(uint32_t key, uint32_t reg);

@@ -112,6 +112,9 @@ NftRule& NftRule::compare_interface(uint32_t key, uint32_t operation, std::strin
 NftRule& NftRule::input_interface_is(std::string_view name) {
   return compare_interface(NFT_META_IIFNAME, NFT_CMP_EQ, name);
 }
+NftRule& NftRule::input_interface_is_not(std::string_view name) {
+  return compare_interface(NFT_META_IIFNAME, NFT_CMP_NEQ, name);
+}
 NftRule& NftRule::output_interface_is(std::string_view name) {
   return compare_interface(NFT_META_OIFNAME, NFT_CMP_EQ, name);
 }
@@ -140,15 +143,21 @@ NftRule& NftRule::destination_not_loopback() {
   return *this;
 }
 
-NftRule& NftRule::destination_is_local() {
+NftRule& NftRule::compare_destination_type(uint32_t operation, uint32_t type) {
   {
     Expression expression(buffer_, "fib");
     buffer_.put_u32_be(NFTA_FIB_DREG, kRegister);
     buffer_.put_u32_be(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
     buffer_.put_u32_be(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
   }
-  compare(NFT_CMP_EQ, host_endian(RTN_LOCAL));
+  compare(operation, host_endian(type));
   return *this;
+}
+NftRule& NftRule::destination_is_local() {
+  return compare_destination_type(NFT_CMP_EQ, RTN_LOCAL);
+}
+NftRule& NftRule::destination_is_not_local() {
+  return compare_destination_type(NFT_CMP_NEQ, RTN_LOCAL);
 }
 
 NftRule& NftRule::destination_was_translated() {
@@ -185,6 +194,9 @@ void NftRule::verdict(int32_t code, std::string_view chain) {
 
 void NftRule::accept() {
   verdict(NF_ACCEPT, {});
+}
+void NftRule::drop() {
+  verdict(NF_DROP, {});
 }
 void NftRule::jump(std::string_view chain) {
   verdict(NFT_JUMP, chain);

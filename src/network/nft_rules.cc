@@ -11,6 +11,7 @@ namespace wherry::network {
 namespace {
 
 constexpr const char* kPublished = "published";
+constexpr const char* kDirect = "direct";
 
 const NftMap kByAddress{"ports_by_address",
                         1,
@@ -64,6 +65,16 @@ void add_translation(NftBatch& batch, const std::string& table) {
       .jump(kPublished);
 }
 
+// Before any translation: what another machine sends straight to a container's address is not for a
+// published port. Answers to our masquerade still have the host's address here.
+void add_protection(NftBatch& batch, const TablePlan& plan) {
+  NftRule(batch, plan.table, kDirect)
+      .destination_in(plan.subnet, plan.prefix_length)
+      .input_interface_is_not(plan.bridge)
+      .destination_is_not_local()
+      .drop();
+}
+
 void add_masquerade(NftBatch& batch, const TablePlan& plan) {
   NftRule(batch, plan.table, "postrouting")
       .source_in(plan.subnet, plan.prefix_length)
@@ -99,6 +110,7 @@ std::string install_batch(const TablePlan& plan, bool replace, const std::string
   NftBatch batch;
   if (replace) batch.delete_table(plan.table);
   batch.add_table(plan.table, comment);
+  batch.add_chain(plan.table, kDirect, NftHook{"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
   batch.add_chain(plan.table, kPublished, std::nullopt);
   batch.add_chain(plan.table, "prerouting", NftHook{"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST});
   batch.add_chain(plan.table, "output", NftHook{"nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST});
@@ -106,6 +118,7 @@ std::string install_batch(const TablePlan& plan, bool replace, const std::string
                   NftHook{"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
   batch.add_map(plan.table, kByAddress);
   batch.add_map(plan.table, kByPort);
+  add_protection(batch, plan);
   add_translation(batch, plan.table);
   add_masquerade(batch, plan);
   add_elements(batch, plan.table, ports);

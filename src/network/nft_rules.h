@@ -15,7 +15,8 @@ namespace wherry::network {
 // Raised when the rules below change: an older table is then replaced.
 inline constexpr int kRulesGeneration = 1;
 
-inline constexpr const char* kChains[] = {"published", "prerouting", "output", "postrouting"};
+inline constexpr const char* kChains[] = {"direct", "published", "prerouting", "output",
+                                          "postrouting"};
 
 struct TablePlan {
   std::string table;  // "wherry" or "wherry-<tag>"

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "base/text.h"
 #include "kernel/network/host.h"
@@ -58,6 +59,25 @@ TEST_F(PublishedPorts, ReachTheContainerItselfAndItsNeighboursThroughTheHost) {
       EXPECT_TRUE(connect_from(from, address, 8080)) << strerror(errno);
       EXPECT_EQ(accept_peer(server.get()), root_->bridge.gateway);
     }
+}
+
+TEST_F(PublishedPorts, AreTheOnlyOnesThatAnotherMachineReaches) {
+  RunningContainer web = start(*root_, 'a', {{"udp", "", 5353, 53}});
+  sys::Fd server = udp_in(web.netns.get(), 53);
+  sys::Fd client = udp_in(outside_.get(), 0);
+  inside(outside_.get(), [] { shell("ip route add 172.16.0.0/12 via 10.9.0.1"); });
+  auto send_to = [&](uint32_t address, uint16_t port, const char* word) {
+    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
+    EXPECT_EQ(
+        sendto(client.get(), word, strlen(word), 0, reinterpret_cast<sockaddr*>(&to), sizeof to),
+        static_cast<ssize_t>(strlen(word)));
+  };
+  send_to(web.attachment.link.address, 53, "direct");
+  send_to(kHostAddress, 5353, "published");
+  char word[32] = {};
+  ASSERT_GT(recv(server.get(), word, sizeof word - 1, 0), 0);
+  EXPECT_STREQ(word, "published");
+  EXPECT_NE(shell("nft list chain ip wherry direct").find("drop"), std::string::npos);
 }
 
 TEST_F(PublishedPorts, OnOneHostAddressAreClosedOnTheOthers) {
