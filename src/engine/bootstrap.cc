@@ -210,6 +210,7 @@ Result<store::Image> LocalEngine::bootstrap(const BootstrapRequest& request) {
   import.config.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   import.message = "bootstrap " + request.distribution + " (" + request.variant + ")";
   import.created_by = join(arguments, " ");
+  import.source = request.distribution;
   // Without a name yet: a tar that ends well does not say that its maker did.
   Result<store::Image> image = images->import_tar(tar.read.get(), import);
   tar.read.reset();

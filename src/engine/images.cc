@@ -19,6 +19,7 @@ Result<store::Image> LocalEngine::import(const ImportRequest& request) {
   options.message = request.message.empty()
                         ? "Imported from " + (request.source.empty() ? "-" : request.source)
                         : request.message;
+  options.source = request.source;
   return images->import_tar(request.tar_fd, options);
 }
 

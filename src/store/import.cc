@@ -99,36 +99,37 @@ Result<archive::Unpacked> unpack_into(Incoming& incoming, int tar_fd) {
 
 Result<Image> Store::import_tar(int tar_fd, const ImportOptions& options) {
   TraceScope trace("store.import");
-  constexpr const char* kContext = "cannot import";
+  const std::string context =
+      options.source.empty() ? "cannot import" : "cannot import '" + options.source + "'";
   state::Database& database = state_->database;
   const Places& places = state_->places;
-  TRY_VOID_CTX(check_options(options), kContext);
-  TRY_VOID_CTX(failpoint("store.import.begin"), kContext);
-  TRY_CTX(Incoming incoming, Incoming::create(places, database), kContext);
-  TRY_CTX(archive::Unpacked layer, unpack_into(incoming, tar_fd), kContext);
-  TRY_VOID_CTX(incoming.list_layers({layer.diff_id}, /*sync=*/false), kContext);
-  TRY_VOID_CTX(failpoint("store.layer.unpacked"), kContext);
+  TRY_VOID_CTX(check_options(options), context);
+  TRY_VOID_CTX(failpoint("store.import.begin"), context);
+  TRY_CTX(Incoming incoming, Incoming::create(places, database), context);
+  TRY_CTX(archive::Unpacked layer, unpack_into(incoming, tar_fd), context);
+  TRY_VOID_CTX(incoming.list_layers({layer.diff_id}, /*sync=*/false), context);
+  TRY_VOID_CTX(failpoint("store.layer.unpacked"), context);
   {
     TraceScope sync_trace("store.sync");
-    TRY_VOID_CTX(sys::sync_filesystem(incoming.directory()), kContext);
+    TRY_VOID_CTX(sys::sync_filesystem(incoming.directory()), context);
   }
-  TRY_VOID_CTX(failpoint("store.layer.synced"), kContext);
-  TRY_CTX(Documents documents, describe(options, layer), kContext);
+  TRY_VOID_CTX(failpoint("store.layer.synced"), context);
+  TRY_CTX(Documents documents, describe(options, layer), context);
   {
-    TRY_CTX(auto transaction, database.begin(), kContext);
-    TRY_VOID_CTX(place_layer(places, database, incoming, layer, documents.created_ns), kContext);
+    TRY_CTX(auto transaction, database.begin(), context);
+    TRY_VOID_CTX(place_layer(places, database, incoming, layer, documents.created_ns), context);
     TRY_VOID_CTX(state::insert_image(database,
                                      {documents.id.str(), documents.manifest_digest.str(),
                                       documents.config, documents.manifest, documents.created_ns},
                                      {layer.diff_id.str()}),
-                 kContext);
+                 context);
     if (options.reference)
       TRY_VOID_CTX(state::put_tag(database, tag_key(*options.reference), documents.id.str()),
-                   kContext);
-    TRY_VOID_CTX(failpoint("store.image.before"), kContext);
-    TRY_VOID_CTX(transaction.commit(), kContext);
+                   context);
+    TRY_VOID_CTX(failpoint("store.image.before"), context);
+    TRY_VOID_CTX(transaction.commit(), context);
   }
-  TRY_VOID_CTX(failpoint("store.image.after"), kContext);
+  TRY_VOID_CTX(failpoint("store.image.after"), context);
   TRY(Image image, find(documents.id.str()));
   image.dropped_xattrs = layer.dropped_xattrs;
   return image;

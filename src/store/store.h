@@ -44,6 +44,7 @@ struct MountPlan {
 };
 
 struct ImportOptions {
+  std::string source;  // what errors call the tar: a path, a URL, "-"; may be empty
   std::optional<oci::ImageRef> reference;
   std::vector<std::string> changes;  // apply_change, in order
   std::string message;  // history comment; Docker's default "Imported from -" is the caller's
