@@ -74,8 +74,12 @@ Result<Incoming> Incoming::create(const Places& places, state::Database& databas
   std::string name = random_id().substr(0, 16);
   TRY(sys::FileLock lock, sys::FileLock::acquire(places.incoming.get(), lock_name(name),
                                                  sys::FileLock::Mode::kExclusive));
-  TRY(sys::Fd directory, sys::make_dir_at(places.incoming.get(), name, 0700));
-  return Incoming(places, database, std::move(name), std::move(lock), std::move(directory));
+  Result<sys::Fd> directory = sys::make_dir_at(places.incoming.get(), name, 0700);
+  if (!directory) {
+    unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);
+    return std::move(directory.error());
+  }
+  return Incoming(places, database, std::move(name), std::move(lock), std::move(*directory));
 }
 
 Incoming::Incoming(Incoming&& other) noexcept

@@ -24,7 +24,7 @@ class PowerCutDisk:
         with open(image, "wb") as file:
             file.truncate(megabytes << 20)
         few = ["-N", str(inodes)] if inodes else []
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-J", "size=4", *few, str(image)], check=True)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", *few, str(image)], check=True)
 
     def __enter__(self):
         self._mount()
