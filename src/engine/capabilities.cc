@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <iterator>
 
 #include "base/text.h"
 #include "engine/spec_builder.h"
+#include "sys/capability_names.h"
 
 namespace wherry::engine {
 namespace {
@@ -42,47 +44,8 @@ std::vector<std::string> without(const std::vector<std::string>& list,
 }  // namespace
 
 const std::vector<std::string>& capability_names() {
-  static const std::vector<std::string> kNames = {"CAP_CHOWN",
-                                                  "CAP_DAC_OVERRIDE",
-                                                  "CAP_DAC_READ_SEARCH",
-                                                  "CAP_FOWNER",
-                                                  "CAP_FSETID",
-                                                  "CAP_KILL",
-                                                  "CAP_SETGID",
-                                                  "CAP_SETUID",
-                                                  "CAP_SETPCAP",
-                                                  "CAP_LINUX_IMMUTABLE",
-                                                  "CAP_NET_BIND_SERVICE",
-                                                  "CAP_NET_BROADCAST",
-                                                  "CAP_NET_ADMIN",
-                                                  "CAP_NET_RAW",
-                                                  "CAP_IPC_LOCK",
-                                                  "CAP_IPC_OWNER",
-                                                  "CAP_SYS_MODULE",
-                                                  "CAP_SYS_RAWIO",
-                                                  "CAP_SYS_CHROOT",
-                                                  "CAP_SYS_PTRACE",
-                                                  "CAP_SYS_PACCT",
-                                                  "CAP_SYS_ADMIN",
-                                                  "CAP_SYS_BOOT",
-                                                  "CAP_SYS_NICE",
-                                                  "CAP_SYS_RESOURCE",
-                                                  "CAP_SYS_TIME",
-                                                  "CAP_SYS_TTY_CONFIG",
-                                                  "CAP_MKNOD",
-                                                  "CAP_LEASE",
-                                                  "CAP_AUDIT_WRITE",
-                                                  "CAP_AUDIT_CONTROL",
-                                                  "CAP_SETFCAP",
-                                                  "CAP_MAC_OVERRIDE",
-                                                  "CAP_MAC_ADMIN",
-                                                  "CAP_SYSLOG",
-                                                  "CAP_WAKE_ALARM",
-                                                  "CAP_BLOCK_SUSPEND",
-                                                  "CAP_AUDIT_READ",
-                                                  "CAP_PERFMON",
-                                                  "CAP_BPF",
-                                                  "CAP_CHECKPOINT_RESTORE"};
+  static const std::vector<std::string> kNames(std::begin(sys::kCapabilityNames),
+                                               std::end(sys::kCapabilityNames));
   return kNames;
 }
 

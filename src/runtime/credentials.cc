@@ -12,53 +12,11 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "sys/capability_names.h"
 #include "sys/fd.h"
 
 namespace wherry::runtime {
 namespace {
-
-// In the order of their numbers (linux/capability.h).
-constexpr std::string_view kCapabilities[] = {"CAP_CHOWN",
-                                              "CAP_DAC_OVERRIDE",
-                                              "CAP_DAC_READ_SEARCH",
-                                              "CAP_FOWNER",
-                                              "CAP_FSETID",
-                                              "CAP_KILL",
-                                              "CAP_SETGID",
-                                              "CAP_SETUID",
-                                              "CAP_SETPCAP",
-                                              "CAP_LINUX_IMMUTABLE",
-                                              "CAP_NET_BIND_SERVICE",
-                                              "CAP_NET_BROADCAST",
-                                              "CAP_NET_ADMIN",
-                                              "CAP_NET_RAW",
-                                              "CAP_IPC_LOCK",
-                                              "CAP_IPC_OWNER",
-                                              "CAP_SYS_MODULE",
-                                              "CAP_SYS_RAWIO",
-                                              "CAP_SYS_CHROOT",
-                                              "CAP_SYS_PTRACE",
-                                              "CAP_SYS_PACCT",
-                                              "CAP_SYS_ADMIN",
-                                              "CAP_SYS_BOOT",
-                                              "CAP_SYS_NICE",
-                                              "CAP_SYS_RESOURCE",
-                                              "CAP_SYS_TIME",
-                                              "CAP_SYS_TTY_CONFIG",
-                                              "CAP_MKNOD",
-                                              "CAP_LEASE",
-                                              "CAP_AUDIT_WRITE",
-                                              "CAP_AUDIT_CONTROL",
-                                              "CAP_SETFCAP",
-                                              "CAP_MAC_OVERRIDE",
-                                              "CAP_MAC_ADMIN",
-                                              "CAP_SYSLOG",
-                                              "CAP_WAKE_ALARM",
-                                              "CAP_BLOCK_SUSPEND",
-                                              "CAP_AUDIT_READ",
-                                              "CAP_PERFMON",
-                                              "CAP_BPF",
-                                              "CAP_CHECKPOINT_RESTORE"};
 
 struct LimitName {
   std::string_view name;
@@ -96,7 +54,7 @@ Result<uint64_t> capability_bits(const std::vector<std::string>& names) {
 // Our own bounding set; a number above the kernel's last is not in it.
 uint64_t own_bounding_set() {
   uint64_t bits = 0;
-  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
     if (prctl(PR_CAPBSET_READ, number, 0, 0, 0) == 1) bits |= uint64_t{1} << number;
   return bits;
 }
@@ -108,9 +66,9 @@ std::string describe(rlim_t value) {
 }  // namespace
 
 std::optional<int> capability_number(std::string_view name) {
-  auto found = std::ranges::find(kCapabilities, name);
-  if (found == std::end(kCapabilities)) return std::nullopt;
-  return static_cast<int>(found - std::begin(kCapabilities));
+  auto found = std::ranges::find(sys::kCapabilityNames, name);
+  if (found == std::end(sys::kCapabilityNames)) return std::nullopt;
+  return static_cast<int>(found - std::begin(sys::kCapabilityNames));
 }
 
 Result<CapabilitySets> plan_capabilities(const oci::Capabilities& names) {
@@ -175,9 +133,9 @@ Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings) {
   uint64_t wanted =
       sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
   std::string missing;
-  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
     if (((wanted & ~ours) >> number & 1) != 0)
-      missing.append(missing.empty() ? "" : ", ").append(kCapabilities[number]);
+      missing.append(missing.empty() ? "" : ", ").append(sys::kCapabilityNames[number]);
   if (!missing.empty()) warnings.push_back("cannot grant " + missing + ": not ours to give");
   for (uint64_t* set :
        {&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient})
@@ -187,9 +145,10 @@ Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings) {
 
 Result<void> switch_identity(const Identity& identity, uint64_t bounding) {
   uint64_t unwanted = own_bounding_set() & ~bounding;
-  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
     if ((unwanted >> number & 1) != 0 && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0)
-      return Error::from_errno(errno, "cannot drop '" + std::string(kCapabilities[number]) + "'");
+      return Error::from_errno(errno,
+                               "cannot drop '" + std::string(sys::kCapabilityNames[number]) + "'");
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot keep capabilities over the change of user");
   if (setgroups(identity.groups.size(), identity.groups.data()) != 0)
@@ -217,11 +176,11 @@ Result<void> set_capabilities(const CapabilitySets& sets, uint64_t keep) {
 }
 
 Result<void> raise_ambient(uint64_t ambient) {
-  for (size_t number = 0; number < std::size(kCapabilities); ++number)
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
     if ((ambient >> number & 1) != 0 &&
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) != 0)
-      return Error::from_errno(errno,
-                               "cannot make '" + std::string(kCapabilities[number]) + "' ambient");
+      return Error::from_errno(
+          errno, "cannot make '" + std::string(sys::kCapabilityNames[number]) + "' ambient");
   return {};
 }
 
