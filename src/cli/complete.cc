@@ -59,7 +59,7 @@ Result<void> add_objects(Candidates& out, Context& context, std::string_view usa
 Result<int> complete_words(Invocation& call) {
   std::span<const std::string> words = call.arguments();
   if (words.empty()) return 0;
-  std::string current = words.back();
+  const std::string& current = words.back();
   std::span<const std::string> before = words.first(words.size() - 1);
   Candidates candidates;
   FoundCommand found = find_command(before);

@@ -66,7 +66,7 @@ std::string port_words(const engine::PortMap& ports) {
     if (bindings.empty()) words.emplace_back(number, port);
     for (const engine::PortBinding& binding : bindings) {
       std::string host = binding.host_ip.empty() ? "0.0.0.0" : binding.host_ip;
-      if (host.find(':') != host.npos) host = "[" + host + "]";
+      if (host.find(':') != host.npos) host.insert(0, "[").append("]");
       words.emplace_back(number, fmt::format("{}:{}->{}", host, binding.host_port, port));
     }
   }

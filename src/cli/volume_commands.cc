@@ -145,7 +145,6 @@ Result<int> prune_volumes(Invocation& call) {
       return Error(ErrorKind::kInvalidArgument,
                    "conflicting options: cannot specify both --all and --filter all=1");
     filters.emplace_back("all", "true");
-    named = true;
   }
   // The engine checks them again; here so that nobody is asked about nonsense.
   TRY(auto checked, engine::VolumeFilter::for_prune(filters));

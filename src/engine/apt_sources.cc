@@ -119,7 +119,7 @@ std::string one_line(const AptSource& source) {
   if (!source.options.empty()) {
     line += "[";
     for (const auto& [key, value] : source.options)
-      line += (line.back() == '[' ? "" : " ") + key + "=" + value;
+      line.append(line.back() == '[' ? "" : " ").append(key).append("=").append(value);
     line += "] ";
   }
   line += source.uri + " " + source.suite;

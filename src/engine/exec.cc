@@ -24,7 +24,7 @@ Error not_running(const ContainerRecord& record) {
 
 // What a failed exec says. Its container may be ending: then that is what its user must hear, and
 // not which step met it. An init that is about to end needs a moment for it.
-Error explain_failure(Error error, const ContainerRecord& record, const RunView& view) {
+Error explain_failure(const Error& error, const ContainerRecord& record, const RunView& view) {
   bool may_be_ending = error.errnum() == ESRCH || error.kind() == ErrorKind::kInternal;
   Result<sys::Fd> init = sys::open_process(view.state.pid, view.state.start_time);
   pollfd ended{init ? init->get() : -1, POLLIN, 0};

@@ -1,15 +1,13 @@
 #!/usr/bin/env python3
 """tidy.py [--full] [FILE...]: clang-tidy-19 with the checks of .clang-tidy; every warning is an error.
 
-Without --full: the files that changed against main (else against the last commit), and after them a seeded
-sample of the others, for at most four minutes. What has passed once is not looked at again until it, a header
-it includes, or .clang-tidy changes.
+Without --full: the files that changed against main (else against the last commit), for at most four minutes.
+What has passed once is not looked at again until it, a header it includes, or .clang-tidy changes.
 """
 import concurrent.futures
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import time
@@ -37,17 +35,13 @@ def _changed() -> set[str]:
     return set(_git("diff", "--name-only", *base) + _git("ls-files", "-o", "--exclude-standard"))
 
 
-def _in_order(full: bool) -> list[pathlib.Path]:
-    """Sources of programs in the compilation database, those touched by the change first."""
+def _chosen(full: bool) -> list[pathlib.Path]:
+    """Sources of programs in the compilation database."""
     entries = json.loads((_DATABASE / "compile_commands.json").read_text())
     files = sorted({pathlib.Path(entry["file"]).resolve() for entry in entries
                     if pathlib.Path(entry["file"]).resolve().is_relative_to(tree.SRC)})
     changed = _changed()
-    # A seed that changes with the history, so that every file has its turn.
-    shuffled = list(files)
-    random.Random("".join(_git("rev-parse", "HEAD"))).shuffle(shuffled)
-    return sorted(shuffled, key=lambda path: str(path.relative_to(tree.TOP)) not in changed) \
-        if not full else files
+    return files if full else [path for path in files if str(path.relative_to(tree.TOP)) in changed]
 
 
 def _tidy(path: pathlib.Path) -> str:
@@ -68,7 +62,7 @@ def main() -> None:
     deadline = time.monotonic() + (_MANY if full or named else _SECONDS)
     gate, remembered, left = tree.Gate(), 0, 0
     work = []
-    for path in named or _in_order(full):
+    for path in named or _chosen(full):
         if cache.has(key := cache.key(path)) and not named:
             remembered += 1
         else:
