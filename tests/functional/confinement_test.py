@@ -5,6 +5,7 @@ import re
 
 from base import IMAGE, FunctionalTest
 from harness import images
+from harness.paths import bin_dir
 
 # Makes the system calls named by its arguments NUMBER[:ARGUMENT...], each with a line "NUMBER ERRNO".
 _PROBE = """
@@ -219,6 +220,26 @@ class Files(FunctionalTest):
         settings = "net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range"
         out = self.output("sh", "-c", f"cd /proc/sys; cat {settings}", options=["-u", "web"])
         self.assertEqual(out.split(), ["0", "0", "2147483647"])
+
+
+class TheMonitorsProgram(FunctionalTest):
+    def test_a_container_sees_it_on_a_read_only_mount_only(self):
+        """CVE-2019-5736: "/proc/self/exe" as a program runs the monitor's own file."""
+        monitor = bin_dir() / "wherry-monitor"
+        before = (monitor.read_bytes(), monitor.stat().st_mode)
+        self.w.ok("run", "-d", "--name", "victim", IMAGE, "sleep", "1000")
+        self.w.ok("exec", "victim", "busybox", "mkfifo", "/fifo")
+        # Opening the list waits for a reader of the fifo.
+        self.w.ok("exec", "-d", "-e", "WHERRY_FAILPOINT_LIST=/fifo", "victim", "/proc/self/exe", "x")
+        out = self.w.ok("exec", "victim", "sh", "-c", """
+            for p in /proc/[0-9]*; do
+              case $(busybox readlink $p/exe) in */wherry-monitor) ;; *) continue ;; esac
+              busybox chmod 4755 $p/exe
+              (echo attack >>$p/exe)
+            done 2>&1; true""")
+        self.assertIn("Read-only file system", out)
+        self.assertIn("can't create /proc/", out)
+        self.assertEqual((monitor.read_bytes(), monitor.stat().st_mode), before)
 
 
 class Limits(FunctionalTest):
