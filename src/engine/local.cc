@@ -32,6 +32,15 @@ Result<Paths> resolve_paths(const LocalOptions& options) {
   return paths;
 }
 
+// Even a command that only reads takes some room: SQLite makes its shared memory anew.
+Result<state::Database> open_state(int root_dir, const std::string& root) {
+  Result<state::Database> first = state::Database::open(root);
+  if (first || first.error().errnum() != ENOSPC || !give_up_reserve(root_dir)) return first;
+  Result<state::Database> again = state::Database::open(root);
+  ensure_reserve(root_dir);
+  return again;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> open_local(const LocalOptions& options) {
@@ -55,7 +64,8 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.run_containers, sys::make_dir_at(fds.run.get(), "containers", 0700));
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
-  TRY(state::Database database, state::Database::open(paths.root));
+  // Even a command that only reads takes some room: SQLite makes its shared memory anew.
+  TRY(state::Database database, open_state(fds.root.get(), paths.root));
   return std::unique_ptr<Engine>(
       new LocalEngine(options, std::move(paths), std::move(fds), std::move(database)));
 }

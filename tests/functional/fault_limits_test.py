@@ -78,6 +78,9 @@ class FullDiskTest(FunctionalTest):
 
 
 class FullDisk(FullDiskTest):
+    # When ext4 gives freed blocks back depends on its journal: under load these have failed by chance.
+    full_only = True
+
     def test_import_fails_cleanly(self):
         for leave in (0, 256 << 10, 1 << 20, 4 << 20):
             with self.subTest(leave=leave):
