@@ -153,6 +153,9 @@ std::string ImageRef::familiar_repository() const {
   std::string_view prefix = kOfficialPrefix;
   if (path.starts_with(prefix) && path.find('/', prefix.size()) == path.npos)
     path.remove_prefix(prefix.size());
+  // Without the domain "docker.io/localhost/x" would read as another registry's.
+  size_t slash = path.find('/');
+  if (slash != path.npos && names_a_registry(path.substr(0, slash))) return repository();
   return std::string(path);
 }
 

@@ -119,6 +119,15 @@ TEST(ImageRef, RefusesWhatDockerRefuses) {
   }
 }
 
+TEST(ImageRef, ATeamThatLooksLikeARegistryKeepsTheDomain) {
+  for (const char* text : {"docker.io/localhost/x:v", "docker.io/a.b/c:v"}) {
+    Result<ImageRef> ref = ImageRef::parse(text);
+    ASSERT_TRUE(ref) << text;
+    EXPECT_EQ(ref->familiar(), text);
+    EXPECT_EQ(ImageRef::parse(ref->familiar())->repository(), ref->repository());
+  }
+}
+
 TEST(ImageRef, NamesMayHave255BytesWithTheirDomain) {
   std::string fits(255 - std::string("docker.io/library/").size(), 'a');
   EXPECT_TRUE(ImageRef::parse(fits));
