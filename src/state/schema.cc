@@ -46,6 +46,41 @@ CREATE TABLE facts(
   document TEXT NOT NULL,
   PRIMARY KEY(kind, name)) WITHOUT ROWID;
 )sql",
+    // 2
+    R"sql(
+CREATE TABLE blobs(
+  digest TEXT PRIMARY KEY NOT NULL,
+  diff_id TEXT NOT NULL REFERENCES layers(diff_id) ON DELETE CASCADE,
+  size INTEGER NOT NULL,
+  media_type TEXT NOT NULL,
+  created_ns INTEGER NOT NULL);
+CREATE INDEX blobs_by_layer ON blobs(diff_id);
+CREATE TABLE blob_sources(
+  digest TEXT NOT NULL REFERENCES blobs(digest) ON DELETE CASCADE,
+  repository TEXT NOT NULL,
+  PRIMARY KEY(digest, repository)) WITHOUT ROWID;
+CREATE TABLE image_sources(
+  image_id TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+  repository TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY(image_id, repository)) WITHOUT ROWID;
+CREATE TABLE build_steps(
+  key TEXT PRIMARY KEY NOT NULL,
+  layer TEXT REFERENCES layers(diff_id),
+  parts TEXT NOT NULL,
+  cost_ms INTEGER NOT NULL,
+  created_ns INTEGER NOT NULL,
+  used_ns INTEGER NOT NULL);
+CREATE INDEX build_steps_by_layer ON build_steps(layer);
+CREATE TABLE file_digests(
+  device INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  ctime_ns INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY(device, inode)) WITHOUT ROWID;
+)sql",
 };
 
 Result<void> execute(sqlite3* connection, const std::string& sql) {

@@ -11,15 +11,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "archive/pack_client.h"
 #include "base/digest.h"
 #include "oci/image.h"
 #include "oci/reference.h"
 #include "state/database.h"
+#include "store/layer_draft.h"
 #include "sys/fd.h"
 
 namespace wherry::store {
@@ -52,6 +55,13 @@ struct ImportOptions {
   std::string created_by;
 };
 
+// An image whose layers are known or come with it.
+struct NewImage {
+  std::string manifest_json;  // exact bytes; empty: made from the config and the layers' blobs
+  std::string config_json;    // exact bytes
+  std::vector<oci::ImageRef> references;  // tags that point to it afterwards
+};
+
 class Store {
  public:
   // Makes the directories (0700) when missing. `root`: absolute.
@@ -64,6 +74,33 @@ class Store {
   // store.layer.synced, store.layer.renamed, store.image.before, store.image.after.
   Result<Image> import_tar(int tar_fd, const ImportOptions& options);
 
+  // --- layers from elsewhere and from builds
+  // A new draft with an empty tree (0755, root's).
+  Result<LayerDraft> new_layer();
+  // True: the layer is here and whole; a pull or build need not make it again.
+  Result<bool> has_layer(const Digest& diff_id);
+  // The layer's tree for an overlay, absolute. kNotFound.
+  Result<std::string> layer_path(const Digest& diff_id);
+  // Moves finished drafts to their place and records them, and the image when there is one: one
+  // sync, one transaction, durable on return. `within` runs inside the transaction (the build cache
+  // records its steps there). Layers that are there already are left alone. Failpoints:
+  // store.layer.synced, store.layer.renamed, store.image.before, store.image.after.
+  Result<std::optional<Image>> commit(std::vector<LayerDraft> layers,
+                                      const std::optional<NewImage>& image,
+                                      const std::function<Result<void>()>& within = {});
+  // The blob that this layer came or went with, newest first; empty: none is kept.
+  Result<std::vector<Blob>> blobs_of(const Digest& diff_id);
+  Result<sys::Fd> open_blob(const Digest& blob);
+  // The layer's kept gzip or zstd blob, else one that is packed now, checked against the diff id
+  // and kept. kUnsupported when the exact tar can no longer be made (a foreign layer without its
+  // blob).
+  Result<Blob> blob_for(const Digest& diff_id, archive::Compression compression);
+  // Where a blob is known to be ("host:port/team/app"): what a push need not send again. Advisory:
+  // a registry is asked before it is believed.
+  Result<void> note_blob_source(const Digest& blob, const std::string& repository);
+  Result<std::vector<std::string>> blob_sources(const Digest& blob);
+
+  // --- images
   // By reference ("debian", "debian:bookworm", "name@sha256:..."), full id, or unique id prefix.
   // kNotFound: "no such image: x".
   Result<Image> find(std::string_view name_or_id);
