@@ -105,6 +105,8 @@ struct Info {
   std::vector<std::string> warnings;
 };
 
+class BuildHost;
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -183,6 +185,10 @@ class Engine {
   };
   // Those that no container mounts: anonymous ones, or all with the filter all=true.
   virtual Result<Pruned> prune_volumes(const Filters& filters) = 0;
+
+  // What a builder in this process works with (engine/build_host.h). kUnsupported: builds of this
+  // engine happen elsewhere.
+  virtual Result<BuildHost*> build_host() = 0;
 
   virtual Result<Info> info() = 0;
 };

@@ -4,7 +4,7 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   sandbox.cc exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
+//   build_step.cc sandbox.cc exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/build_host.h"
 #include "engine/engine.h"
 #include "engine/local.h"
 #include "engine/run_dir.h"
@@ -47,7 +48,7 @@ struct Terminal {
   uint16_t rows = 0, columns = 0;
 };
 
-class LocalEngine final : public Engine {
+class LocalEngine final : public Engine, public BuildHost {
  public:
   static Result<std::unique_ptr<Engine>> open(const LocalOptions& options);
 
@@ -83,7 +84,17 @@ class LocalEngine final : public Engine {
   Result<Pruned> prune_volumes(const Filters& filters) override;
   Result<Info> info() override;
 
+  // --- build_step.cc
+  Result<BuildHost*> build_host() override { return static_cast<BuildHost*>(this); }
+  Result<store::Store*> image_store() override;
+  state::Database& state() override { return database_; }
+  const std::string& root() const override { return paths_.root; }
+  Result<std::unique_ptr<Step>> run_step(const StepRequest& request) override;
+  Result<sys::FileLock> hold_images() override;
+
  private:
+  class RunningStep;
+
   struct Fds {
     sys::Fd root, containers;            // below the root
     sys::Fd run, run_containers, locks;  // below the run root

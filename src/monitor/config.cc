@@ -187,7 +187,8 @@ std::string to_json(const MonitorConfig& config) {
                 {"nft_on_stop", base64_encode(config.nft_on_stop)},
                 {"settle_command", text_values(config.settle_command)},
                 {"engine_cgroup", text_value(config.engine_cgroup)},
-                {"trace", config.trace}};
+                {"trace", config.trace},
+                {"ends_with_clients", config.ends_with_clients}};
   json ports = json::array();
   for (const PublishedPort& port : config.ports) ports.push_back(to_value(port));
   value["ports"] = std::move(ports);
@@ -214,6 +215,7 @@ Result<MonitorConfig> parse_monitor_config(std::string_view text) {
   reader.read("settle_command", config.settle_command);
   reader.read("engine_cgroup", config.engine_cgroup);
   reader.read("trace", config.trace);
+  reader.read("ends_with_clients", config.ends_with_clients);
   for (const json* port : reader.array("ports")) {
     TRY_CTX(PublishedPort parsed, parse_port(*port), kContext);
     config.ports.push_back(std::move(parsed));

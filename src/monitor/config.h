@@ -61,6 +61,8 @@ struct MonitorConfig {
   std::vector<std::string> settle_command;
   std::string engine_cgroup;  // where the monitor itself lives, e.g. "/wherry/engine"
   bool trace = false;
+  // The program is killed when the last client's connection closes: a build's step.
+  bool ends_with_clients = false;
 
   // Exactly one of the two.
   using ContainerPlan = monitor::ContainerPlan;

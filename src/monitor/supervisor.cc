@@ -1,6 +1,8 @@
 // Creation, start and end. What clients send is in supervisor_clients.cc.
 #include "monitor/supervisor.h"
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
@@ -83,6 +85,8 @@ Result<void> Supervisor::run() {
     TRY_VOID(loop_.run_once());
     peers_.sweep();
     if (phase_ == Phase::kCreated && peers_.all().empty()) abandon();
+    if (phase_ == Phase::kRunning && config_.ends_with_clients && peers_.all().empty())
+      end_without_clients();
     if (phase_ == Phase::kEnded) check_finished();
   }
   return {};
@@ -148,6 +152,12 @@ void Supervisor::abandon() {
   peers_.stop_listening();
   files_->remove_all();
   phase_ = Phase::kFinished;
+}
+
+// Its pidfd becomes readable, and the rest goes as with any other end.
+void Supervisor::end_without_clients() {
+  [[maybe_unused]] Result<void> killed = sys::signal_process(workload_->pidfd(), SIGKILL);
+  config_.ends_with_clients = false;
 }
 
 void Supervisor::on_exit() {

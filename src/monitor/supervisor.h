@@ -56,6 +56,7 @@ class Supervisor {
   Result<void> record_running();
   void undo_start(const Error& error);
   void abandon();
+  void end_without_clients();
   void on_exit();
   void wait_for_silence();
   void on_silence();

@@ -25,6 +25,7 @@ MonitorConfig container_config() {
   config.settle_command = {"/usr/bin/wherry", "__settle", "c1"};
   config.engine_cgroup = "/wherry/engine";
   config.trace = true;
+  config.ends_with_clients = true;
   MonitorConfig::ContainerPlan plan;
   plan.spec.root_path = "/";
   plan.spec.process.args = {"/bin/true"};
