@@ -15,7 +15,6 @@ constexpr size_t kMaxLayers = 1024;
 // Every port of the three protocols once; overlapping ranges multiply.
 constexpr size_t kMaxPorts = 3 * 65535;
 constexpr size_t kMaxUser = 1024;
-constexpr const char* kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
 
 Error corrupt(const std::string& message) {
   return Error(ErrorKind::kCorrupt, message);
@@ -46,6 +45,21 @@ Result<void> check_run_config(ImageRunConfig& config) {
   return {};
 }
 
+Result<void> read_healthcheck(const json& config, std::optional<Healthcheck>& target) {
+  auto found = config.find("Healthcheck");
+  if (found == config.end() || found->is_null()) return {};
+  if (!found->is_object()) return corrupt("'Healthcheck' must be an object");
+  Healthcheck check;
+  TRY_VOID(take_texts(*found, "Test", check.test));
+  TRY_VOID(take_number(*found, "Interval", check.interval_ns));
+  TRY_VOID(take_number(*found, "Timeout", check.timeout_ns));
+  TRY_VOID(take_number(*found, "StartPeriod", check.start_period_ns));
+  TRY_VOID(take_number(*found, "StartInterval", check.start_interval_ns));
+  TRY_VOID(take_number(*found, "Retries", check.retries));
+  target = std::move(check);
+  return {};
+}
+
 Result<void> read_run_config(const json& document, ImageRunConfig& config) {
   auto found = document.find("config");
   if (found == document.end() || found->is_null()) return {};
@@ -61,6 +75,8 @@ Result<void> read_run_config(const json& document, ImageRunConfig& config) {
   TRY_VOID(take_text(*found, "StopSignal", config.stop_signal));
   TRY_VOID(take_texts(*found, "Shell", config.shell));
   TRY_VOID(take_texts(*found, "OnBuild", config.on_build));
+  TRY_VOID(read_healthcheck(*found, config.healthcheck));
+  TRY_VOID(take_flag(*found, "ArgsEscaped", config.args_escaped));
   return check_run_config(config);
 }
 
@@ -93,10 +109,7 @@ Result<void> read_history(const json& document, std::vector<History>& history) {
     TRY_VOID(take_text(item, "created_by", entry.created_by));
     TRY_VOID(take_text(item, "comment", entry.comment));
     TRY_VOID(take_text(item, "author", entry.author));
-    auto empty = item.find("empty_layer");
-    if (empty != item.end() && !empty->is_boolean())
-      return corrupt("'history.empty_layer' must be true or false");
-    entry.empty_layer = empty != item.end() && empty->get<bool>();
+    TRY_VOID(take_flag(item, "empty_layer", entry.empty_layer));
     history.push_back(std::move(entry));
   }
   return {};
@@ -135,6 +148,20 @@ void put_map(ordered_json& object, const char* key, const std::map<std::string, 
   for (const auto& [name, value] : map) object[key][name] = value;
 }
 
+ordered_json healthcheck_json(const Healthcheck& check) {
+  ordered_json object = ordered_json::object();
+  put_texts(object, "Test", check.test);
+  auto put = [&](const char* key, int64_t value) {
+    if (value != 0) object[key] = value;
+  };
+  put("Interval", check.interval_ns);
+  put("Timeout", check.timeout_ns);
+  put("StartPeriod", check.start_period_ns);
+  put("StartInterval", check.start_interval_ns);
+  put("Retries", check.retries);
+  return object;
+}
+
 ordered_json run_config_json(const ImageRunConfig& config) {
   ordered_json object = ordered_json::object();
   put_text(object, "User", config.user);
@@ -142,6 +169,8 @@ ordered_json run_config_json(const ImageRunConfig& config) {
   put_texts(object, "Env", config.env);
   put_texts(object, "Entrypoint", config.entrypoint);
   put_texts(object, "Cmd", config.cmd);
+  if (config.healthcheck) object["Healthcheck"] = healthcheck_json(*config.healthcheck);
+  if (config.args_escaped) object["ArgsEscaped"] = true;
   put_keys(object, "Volumes", config.volumes);
   put_text(object, "WorkingDir", config.working_dir);
   put_map(object, "Labels", config.labels);
@@ -166,64 +195,6 @@ std::string dumped(const ordered_json& document) {
   return document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-// ---- manifest
-
-Result<Descriptor> read_descriptor(const json& value, const char* what) {
-  if (!value.is_object()) return corrupt("'" + std::string(what) + "' must be an object");
-  std::string media_type;
-  std::string digest_text;
-  TRY_VOID_CTX(take_text(value, "mediaType", media_type), what);
-  TRY_VOID_CTX(take_text(value, "digest", digest_text), what);
-  TRY_CTX(Digest digest, Digest::parse(digest_text), what);
-  if (media_type.empty()) return corrupt(std::string(what) + ": 'mediaType' is missing");
-  auto size = value.find("size");
-  if (size == value.end() || !size->is_number_integer())
-    return corrupt(std::string(what) + ": 'size' must be a whole number");
-  if ((size->is_number_unsigned() && size->get<uint64_t>() > INT64_MAX) || size->get<int64_t>() < 0)
-    return corrupt(std::string(what) + ": 'size' is out of range");
-  Descriptor descriptor{media_type, digest, size->get<int64_t>(), {}};
-  TRY_VOID_CTX(take_text_map(value, "annotations", descriptor.annotations), what);
-  return descriptor;
-}
-
-Result<Manifest> read_manifest(const json& document) {
-  auto version = document.find("schemaVersion");
-  if (version == document.end() || !version->is_number_integer())
-    return corrupt("'schemaVersion' must be a number");
-  if (*version == 1) return Error(ErrorKind::kUnsupported, "schema 1 manifests are not supported");
-  if (*version != 2) return corrupt("'schemaVersion' must be 2");
-  std::string media_type;
-  TRY_VOID(take_text(document, "mediaType", media_type));
-  if (!media_type.empty() && media_type != kMediaTypeManifest && media_type != kDockerManifest)
-    return corrupt("'mediaType' is '" + media_type.substr(0, 200) + "', not that of a manifest");
-  // A document that is an index and a manifest at once means different images to different readers.
-  if (document.contains("manifests")) return corrupt("it has both layers and 'manifests'");
-  auto config = document.find("config");
-  if (config == document.end()) return corrupt("'config' is missing");
-  TRY(Descriptor config_descriptor, read_descriptor(*config, "config"));
-  auto layers = document.find("layers");
-  if (layers == document.end() || !layers->is_array()) return corrupt("'layers' must be a list");
-  if (layers->size() > kMaxLayers)
-    return Error(ErrorKind::kResourceExhausted, "it has more than 1024 layers");
-  Manifest manifest{
-      media_type.empty() ? kMediaTypeManifest : media_type, std::move(config_descriptor), {}, {}};
-  for (const json& layer : *layers) {
-    TRY(Descriptor descriptor, read_descriptor(layer, "layers"));
-    manifest.layers.push_back(std::move(descriptor));
-  }
-  TRY_VOID(take_text_map(document, "annotations", manifest.annotations));
-  return manifest;
-}
-
-ordered_json descriptor_json(const Descriptor& descriptor) {
-  ordered_json object;
-  object["mediaType"] = descriptor.media_type;
-  object["digest"] = descriptor.digest.str();
-  object["size"] = descriptor.size;
-  put_map(object, "annotations", descriptor.annotations);
-  return object;
-}
-
 }  // namespace
 
 Result<ImageConfig> parse_image_config(std::string_view text) {
@@ -246,25 +217,6 @@ std::string to_json(const ImageConfig& config) {
   document["rootfs"] = {{"type", "layers"}, {"diff_ids", std::move(diff_ids)}};
   for (const History& history : config.history)
     document["history"].push_back(history_json(history));
-  return dumped(document);
-}
-
-Result<Manifest> parse_manifest(std::string_view text) {
-  TRY(json document, parse_bounded(text, "image manifest"));
-  Result<Manifest> manifest = read_manifest(document);
-  if (!manifest) return fail(std::move(manifest), "invalid image manifest");
-  return manifest;
-}
-
-std::string to_json(const Manifest& manifest) {
-  ordered_json document;
-  document["schemaVersion"] = 2;
-  document["mediaType"] = manifest.media_type;
-  document["config"] = descriptor_json(manifest.config);
-  document["layers"] = ordered_json::array();
-  for (const Descriptor& layer : manifest.layers)
-    document["layers"].push_back(descriptor_json(layer));
-  put_map(document, "annotations", manifest.annotations);
   return dumped(document);
 }
 

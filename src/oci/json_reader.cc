@@ -86,6 +86,25 @@ Result<void> take_text_map(const json& object, const char* key,
   return {};
 }
 
+Result<void> take_flag(const json& object, const char* key, bool& target) {
+  const json* value = field(object, key);
+  if (value == nullptr) return {};
+  if (!value->is_boolean()) return bad_field(key, "true or false");
+  target = value->get<bool>();
+  return {};
+}
+
+Result<void> take_number(const json& object, const char* key, int64_t& target) {
+  const json* value = field(object, key);
+  if (value == nullptr) return {};
+  if (!value->is_number_integer()) return bad_field(key, "a whole number");
+  if ((value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX) ||
+      value->get<int64_t>() < 0)
+    return Error(ErrorKind::kCorrupt, "'" + std::string(key) + "' is out of range");
+  target = value->get<int64_t>();
+  return {};
+}
+
 Result<void> take_keys(const json& object, const char* key, std::vector<std::string>& target) {
   const json* value = field(object, key);
   if (value == nullptr) return {};

@@ -5,6 +5,7 @@
 // another type than the expected is an error that names the field.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -27,6 +28,9 @@ Result<void> take_texts(const nlohmann::json& object, const char* key,
                         std::vector<std::string>& target);
 Result<void> take_text_map(const nlohmann::json& object, const char* key,
                            std::map<std::string, std::string>& target);
+Result<void> take_flag(const nlohmann::json& object, const char* key, bool& target);
+// A whole number from 0 to 2^63 - 1.
+Result<void> take_number(const nlohmann::json& object, const char* key, int64_t& target);
 // The keys of an object whose values do not matter ({"80/tcp": {}}), sorted.
 Result<void> take_keys(const nlohmann::json& object, const char* key,
                        std::vector<std::string>& target);

@@ -33,6 +33,9 @@ TEST(ImageConfig, SurvivesWritingAndReading) {
   config.config.stop_signal = "SIGINT";
   config.config.shell = {"/bin/bash", "-c"};
   config.config.on_build = {"RUN x"};
+  config.config.healthcheck = Healthcheck{{"CMD-SHELL", "curl x"}, 30'000'000'000, 1, 2, 3, 4};
+  config.config.args_escaped = true;
+  config.variant = "v8";
   config.diff_ids = {*Digest::parse(kDigest)};
   config.history = {{"t", "by", "comment", "author", false}, {"t", "", "", "", true}};
   Result<ImageConfig> back = parse_image_config(to_json(config));
@@ -40,6 +43,9 @@ TEST(ImageConfig, SurvivesWritingAndReading) {
   EXPECT_EQ(to_json(*back), to_json(config));
   EXPECT_EQ(back->config.exposed_ports, config.config.exposed_ports);
   EXPECT_EQ(back->config.labels, config.config.labels);
+  EXPECT_EQ(back->config.healthcheck, config.config.healthcheck);
+  EXPECT_TRUE(back->config.args_escaped);
+  EXPECT_EQ(back->variant, "v8");
   EXPECT_TRUE(back->history[1].empty_layer);
 }
 
@@ -87,7 +93,14 @@ TEST(ImageConfig, HostileDocumentsAreRefused) {
       config_with(R"({"ExposedPorts":{"99999/xyz":{}}})"),
       config_with(R"({"ExposedPorts":{"0/tcp":{}}})"),
       config_with(R"({"Labels":{"a":1}})"),
-      config_with(R"({"Labels":[]})")};
+      config_with(R"({"Labels":[]})"),
+      config_with(R"({"Healthcheck":[]})"),
+      config_with(R"({"Healthcheck":{"Test":"NONE"}})"),
+      config_with(R"({"Healthcheck":{"Interval":-1}})"),
+      config_with(R"({"Healthcheck":{"Interval":"30s"}})"),
+      config_with(R"({"Healthcheck":{"Timeout":1.5}})"),
+      config_with(R"({"Healthcheck":{"Retries":18446744073709551615}})"),
+      config_with(R"({"ArgsEscaped":1})")};
   for (const std::string& text : table) {
     Result<ImageConfig> config = parse_image_config(text);
     ASSERT_FALSE(config) << text.substr(0, 120);
@@ -118,6 +131,18 @@ TEST(Manifest, SurvivesWritingAndReading) {
   EXPECT_EQ(to_json(*back), to_json(manifest));
 }
 
+TEST(ImageConfig, DockersHealthcheckIsReadAndWrittenAsDockerDoes) {
+  Result<ImageConfig> config = parse_image_config(
+      config_with(R"({"Healthcheck":{"Test":["CMD","a"],"Interval":5000000000,"Retries":3}})"));
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->config.healthcheck, (Healthcheck{{"CMD", "a"}, 5'000'000'000, 0, 0, 0, 3}));
+  EXPECT_NE(to_json(*config).find(
+                R"("Healthcheck":{"Test":["CMD","a"],"Interval":5000000000,"Retries":3})"),
+            std::string::npos);
+  config->config.healthcheck = Healthcheck{{"NONE"}};
+  EXPECT_NE(to_json(*config).find(R"("Healthcheck":{"Test":["NONE"]})"), std::string::npos);
+}
+
 TEST(Manifest, HostileDocumentsAreRefused) {
   std::string layer = R"({"mediaType":"x","digest":")" + kDigest + R"(","size":)";
   const std::string table[] = {
@@ -138,6 +163,10 @@ TEST(Manifest, HostileDocumentsAreRefused) {
       manifest_with("[]", R"(,"manifests":[])"),
       manifest_with("[]", R"(,"mediaType":"application/vnd.oci.image.index.v1+json")"),
       manifest_with("[]", R"(,"annotations":{"a":1})"),
+      manifest_with("[]", R"(,"subject":7)"),
+      manifest_with("[]", R"(,"fsLayers":[])"),
+      manifest_with("[" + layer + R"(1,"urls":"x"}])"),
+      manifest_with("[" + layer + R"(1,"platform":[]}])"),
       manifest_with(R"([{"mediaType":"x","digest":"sha256:../../etc/passwd","size":1}])")};
   for (const std::string& text : table) {
     Result<Manifest> manifest = parse_manifest(text);
