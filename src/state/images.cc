@@ -1,34 +1,24 @@
 #include "state/images.h"
 
+#include "state/rows.h"
+
 namespace wherry::state {
 namespace {
 
 constexpr const char* kImageColumns =
-    "SELECT id,manifest_digest,config,manifest,created_ns FROM images ";
+    "SELECT id,manifest_digest,config,manifest,created_ns,made_here FROM images ";
+// Of a layer whose diff id is layers.diff_id.
+constexpr const char* kUnused =
+    "NOT EXISTS(SELECT 1 FROM image_layers WHERE image_layers.diff_id=layers.diff_id) AND "
+    "NOT EXISTS(SELECT 1 FROM build_steps WHERE build_steps.layer=layers.diff_id)";
 
 ImageRow image_of(const Statement& statement) {
-  return {statement.text(0), statement.text(1), statement.text(2), statement.text(3),
-          statement.integer(4)};
+  return {statement.text(0), statement.text(1),    statement.text(2),
+          statement.text(3), statement.integer(4), statement.integer(5) != 0};
 }
 
 LayerRow layer_of(const Statement& statement) {
   return {statement.text(0), statement.integer(1), statement.integer(2), statement.integer(3)};
-}
-
-// All rows of a statement through `make`.
-template <typename Make>
-auto collect(Statement& statement, Make make) -> Result<std::vector<decltype(make(statement))>> {
-  std::vector<decltype(make(statement))> rows;
-  for (;;) {
-    TRY(bool more, statement.step());
-    if (!more) return rows;
-    rows.push_back(make(statement));
-  }
-}
-
-Result<void> run_with_id(Database& database, const char* sql, std::string_view id) {
-  TRY(Statement statement, database.prepare(sql));
-  return statement.bind(1, id).run();
 }
 
 std::string first_text(const Statement& statement) {
@@ -41,10 +31,12 @@ Result<void> insert_image(Database& database, const ImageRow& row,
                           const std::vector<std::string>& diff_ids) {
   TRY(Statement image,
       database.prepare(
-          "INSERT OR IGNORE INTO images(id,manifest_digest,config,manifest,created_ns) "
-          "VALUES(?1,?2,?3,?4,?5)"));
+          "INSERT INTO images(id,manifest_digest,config,manifest,created_ns,made_here) "
+          "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(id) DO UPDATE SET "
+          "manifest_digest=excluded.manifest_digest,manifest=excluded.manifest,made_here=0 "
+          "WHERE excluded.made_here=0"));
   image.bind(1, row.id).bind(2, row.manifest_digest).bind(3, row.config).bind(4, row.manifest);
-  TRY_VOID(image.bind(5, row.created_ns).run());
+  TRY_VOID(image.bind(5, row.created_ns).bind(6, int64_t{row.made_here}).run());
   for (size_t i = 0; i < diff_ids.size(); ++i) {
     TRY(Statement claim,
         database.prepare(
@@ -53,6 +45,13 @@ Result<void> insert_image(Database& database, const ImageRow& row,
     TRY_VOID(claim.bind(3, diff_ids[i]).run());
   }
   return {};
+}
+
+Result<void> update_manifest(Database& database, std::string_view id, std::string_view digest,
+                             std::string_view manifest) {
+  TRY(Statement statement,
+      database.prepare("UPDATE images SET manifest_digest=?2,manifest=?3 WHERE id=?1"));
+  return statement.bind(1, id).bind(2, digest).bind(3, manifest).run();
 }
 
 Result<void> insert_layer(Database& database, const LayerRow& row) {
@@ -118,6 +117,21 @@ Result<int64_t> layer_users(Database& database, std::string_view diff_id) {
   return found ? statement.integer(0) : 0;
 }
 
+Result<bool> layer_in_use(Database& database, std::string_view diff_id) {
+  TRY(Statement statement,
+      database.prepare("SELECT EXISTS(SELECT 1 FROM image_layers WHERE diff_id=?1) OR "
+                       "EXISTS(SELECT 1 FROM build_steps WHERE layer=?1)"));
+  TRY(bool found, statement.bind(1, diff_id).step());
+  return found && statement.integer(0) != 0;
+}
+
+Result<std::vector<LayerRow>> unused_layers(Database& database) {
+  TRY(Statement statement,
+      database.prepare(std::string("SELECT diff_id,size,tar_size,created_ns FROM layers WHERE ") +
+                       kUnused + " ORDER BY diff_id"));
+  return collect(statement, layer_of);
+}
+
 Result<void> put_tag(Database& database, std::string_view reference, std::string_view image_id) {
   TRY(Statement statement,
       database.prepare("INSERT INTO tags(reference,image_id) VALUES(?1,?2) "
@@ -141,6 +155,33 @@ Result<std::vector<std::string>> tags_of(Database& database, std::string_view im
       database.prepare("SELECT reference FROM tags WHERE image_id=?1 ORDER BY reference"));
   statement.bind(1, image_id);
   return collect(statement, first_text);
+}
+
+Result<void> put_image_source(Database& database, std::string_view image_id,
+                              const ImageSourceRow& source) {
+  TRY(Statement statement,
+      database.prepare("INSERT INTO image_sources(image_id,repository,digest) VALUES(?1,?2,?3) "
+                       "ON CONFLICT(image_id,repository) DO UPDATE SET digest=excluded.digest"));
+  return statement.bind(1, image_id).bind(2, source.repository).bind(3, source.digest).run();
+}
+
+Result<std::vector<ImageSourceRow>> image_sources(Database& database, std::string_view image_id) {
+  TRY(Statement statement,
+      database.prepare("SELECT repository,digest FROM image_sources WHERE image_id=?1 "
+                       "ORDER BY repository"));
+  statement.bind(1, image_id);
+  return collect(statement,
+                 [](const Statement& row) { return ImageSourceRow{row.text(0), row.text(1)}; });
+}
+
+Result<std::optional<ImageRow>> image_by_source(Database& database, const ImageSourceRow& source) {
+  TRY(Statement statement,
+      database.prepare(std::string(kImageColumns) +
+                       "WHERE id IN (SELECT image_id FROM image_sources WHERE repository=?1 AND "
+                       "digest=?2) ORDER BY created_ns DESC LIMIT 1"));
+  TRY(bool found, statement.bind(1, source.repository).bind(2, source.digest).step());
+  if (!found) return std::optional<ImageRow>();
+  return std::optional<ImageRow>(image_of(statement));
 }
 
 }  // namespace wherry::state

@@ -17,6 +17,7 @@ struct ImageRow {
   std::string config;    // exact bytes
   std::string manifest;  // exact bytes
   int64_t created_ns = 0;
+  bool made_here = true;  // the manifest is ours; false: it came with the image and stays as it is
 };
 
 struct LayerRow {
@@ -26,9 +27,12 @@ struct LayerRow {
   int64_t created_ns = 0;
 };
 
-// An image that is there already is left alone (same id, same bytes).
+// An image that is there already is left alone (same id, same bytes), but for its manifest: one
+// that came with the image replaces what was there.
 Result<void> insert_image(Database& database, const ImageRow& row,
                           const std::vector<std::string>& diff_ids);
+Result<void> update_manifest(Database& database, std::string_view id, std::string_view digest,
+                             std::string_view manifest);
 Result<void> insert_layer(Database& database, const LayerRow& row);
 // With its tags and its claims on layers.
 Result<void> delete_image(Database& database, const std::string& id);
@@ -45,6 +49,10 @@ Result<std::vector<LayerRow>> layers_of(Database& database, std::string_view ima
 Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view diff_id);
 // How many images have this layer.
 Result<int64_t> layer_users(Database& database, std::string_view diff_id);
+// Whether an image or a step of the build cache needs this layer.
+Result<bool> layer_in_use(Database& database, std::string_view diff_id);
+// Those that neither needs.
+Result<std::vector<LayerRow>> unused_layers(Database& database);
 
 // Moves the tag when another image has it.
 Result<void> put_tag(Database& database, std::string_view reference, std::string_view image_id);
@@ -52,5 +60,18 @@ Result<void> delete_tag(Database& database, std::string_view reference);
 Result<std::optional<std::string>> get_tag(Database& database, std::string_view reference);
 // Sorted.
 Result<std::vector<std::string>> tags_of(Database& database, std::string_view image_id);
+
+// By which digests repositories know an image (RepoDigests).
+struct ImageSourceRow {
+  std::string repository;  // "docker.io/library/debian"
+  std::string digest;
+};
+// Replaces what the repository knew it by before.
+Result<void> put_image_source(Database& database, std::string_view image_id,
+                              const ImageSourceRow& source);
+// Sorted by repository.
+Result<std::vector<ImageSourceRow>> image_sources(Database& database, std::string_view image_id);
+// The image that a repository knows by the digest.
+Result<std::optional<ImageRow>> image_by_source(Database& database, const ImageSourceRow& source);
 
 }  // namespace wherry::state

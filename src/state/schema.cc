@@ -48,6 +48,7 @@ CREATE TABLE facts(
 )sql",
     // 2
     R"sql(
+ALTER TABLE images ADD COLUMN made_here INTEGER NOT NULL DEFAULT 1;
 CREATE TABLE blobs(
   digest TEXT PRIMARY KEY NOT NULL,
   diff_id TEXT NOT NULL REFERENCES layers(diff_id) ON DELETE CASCADE,

@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "base/text.h"
+#include "state/blobs.h"
 #include "state/images.h"
 #include "sys/file.h"
 
@@ -14,46 +15,60 @@ namespace wherry::store {
 namespace {
 
 constexpr std::string_view kLockSuffix = ".lock";
+constexpr std::string_view kBlobLine = "blob ";
 constexpr size_t kMaxLockFile = 1u << 20;
 
 std::string lock_name(const std::string& name) {
   return name + std::string(kLockSuffix);
 }
 
-Result<std::vector<Digest>> listed_layers(int lock_fd) {
+Result<Moves> listed(int lock_fd) {
   if (lseek(lock_fd, 0, SEEK_SET) < 0) return Error::from_errno(errno, "cannot read a lock file");
   TRY(std::string text, sys::read_all(lock_fd, kMaxLockFile));
-  std::vector<Digest> layers;
+  Moves moves;
   for (std::string_view line : split(text, '\n')) {
-    // A line cut short by a power cut names a layer that was not moved yet.
-    if (Result<Digest> digest = Digest::from_hex(line)) layers.push_back(std::move(*digest));
+    bool blob = line.starts_with(kBlobLine);
+    if (blob) line.remove_prefix(kBlobLine.size());
+    // A line cut short by a power cut names something that was not moved yet.
+    if (Result<Digest> digest = Digest::from_hex(line))
+      (blob ? moves.blobs : moves.layers).push_back(std::move(*digest));
   }
-  return layers;
+  return moves;
 }
 
-Result<void> move_away(const Places& places, const std::string& name, const Digest& diff_id) {
-  std::string target = name + "/" + diff_id.hex();
-  if (renameat(places.layers.get(), diff_id.hex().c_str(), places.incoming.get(), target.c_str()) ==
-      0)
+// Renames `from` to `to` below incoming/; one that is missing is fine.
+Result<void> move_away(const Places& places, int from, const Digest& digest,
+                       const std::string& to) {
+  if (renameat(from, digest.hex().c_str(), places.incoming.get(), to.c_str()) == 0 ||
+      errno == ENOENT)
     return {};
-  if (errno == ENOENT) return {};
-  return Error::from_errno(errno, "cannot take away layer '" + diff_id.str() + "'");
+  return Error::from_errno(errno, "cannot take away '" + digest.str() + "'");
 }
 
-// Layers on the list that no record knows go into the entry, so that they are removed with it.
-// Under the writers' lock: an import of the same layer either has its record by now or has not
-// moved it yet.
+Result<void> make_entry_dir(const Places& places, const std::string& name) {
+  if (mkdirat(places.incoming.get(), name.c_str(), 0700) != 0 && errno != EEXIST)
+    return Error::from_errno(errno, "cannot make directory '" + name + "'");
+  return {};
+}
+
+// What is listed and no record knows goes into the entry, so that it is removed with it. Under the
+// writers' lock: a commit of the same layer either has its record by now or has not moved it yet.
 Result<void> take_unrecorded(const Places& places, state::Database& database,
                              const std::string& name, int lock_fd) {
-  TRY(std::vector<Digest> layers, listed_layers(lock_fd));
-  if (layers.empty()) return {};
+  TRY(Moves moves, listed(lock_fd));
+  if (moves.layers.empty() && moves.blobs.empty()) return {};
   TRY(auto transaction, database.begin(state::Durability::kRelaxed));
-  for (const Digest& diff_id : layers) {
+  for (const Digest& diff_id : moves.layers) {
     TRY(auto record, state::get_layer(database, diff_id.str()));
     if (record || !sys::exists_at(places.layers.get(), diff_id.hex())) continue;
-    if (mkdirat(places.incoming.get(), name.c_str(), 0700) != 0 && errno != EEXIST)
-      return Error::from_errno(errno, "cannot make directory '" + name + "'");
-    TRY_VOID(move_away(places, name, diff_id));
+    TRY_VOID(make_entry_dir(places, name));
+    TRY_VOID(move_away(places, places.layers.get(), diff_id, name + "/" + diff_id.hex()));
+  }
+  for (const Digest& blob : moves.blobs) {
+    TRY(auto record, state::get_blob(database, blob.str()));
+    if (record || !sys::exists_at(places.blobs.get(), blob.hex())) continue;
+    TRY_VOID(make_entry_dir(places, name));
+    TRY_VOID(move_away(places, places.blobs.get(), blob, name + "/blob-" + blob.hex()));
   }
   return transaction.commit();
 }
@@ -95,9 +110,10 @@ Incoming::~Incoming() {
       remove_entry(*places_, *database_, name_, lock_.fd());
 }
 
-Result<void> Incoming::list_layers(const std::vector<Digest>& diff_ids, bool sync) {
+Result<void> Incoming::list(const Moves& moves, bool sync) {
   std::string text;
-  for (const Digest& diff_id : diff_ids) text += diff_id.hex() + "\n";
+  for (const Digest& diff_id : moves.layers) text += diff_id.hex() + "\n";
+  for (const Digest& blob : moves.blobs) text += std::string(kBlobLine) + blob.hex() + "\n";
   TRY_VOID_CTX(sys::write_all(lock_.fd(), text), "cannot write '" + lock_name(name_) + "'");
   if (sync && fsync(lock_.fd()) != 0)
     return Error::from_errno(errno, "cannot sync '" + lock_name(name_) + "'");
@@ -111,8 +127,14 @@ Result<void> Incoming::move_to_layers(const Digest& diff_id) {
   return {};
 }
 
+Result<void> Incoming::move_to_blobs(const char* name, const Digest& blob) {
+  if (renameat(directory_.get(), name, places_->blobs.get(), blob.hex().c_str()) != 0)
+    return Error::from_errno(errno, "cannot put blob '" + blob.str() + "' in its place");
+  return {};
+}
+
 Result<void> Incoming::take_layer(const Digest& diff_id) {
-  return move_away(*places_, name_, diff_id);
+  return move_away(*places_, places_->layers.get(), diff_id, name_ + "/" + diff_id.hex());
 }
 
 Result<void> sweep_incoming(const Places& places, state::Database& database) {

@@ -1,12 +1,12 @@
 // Incoming: one half-made thing under <root>/incoming, and who may sweep it away.
 //
-//   incoming/<random>.lock   held exclusively as long as its maker lives; lists the layers it is
-//   about to
-//                            put into or take out of layers/, one diff id's hex a line
+//   incoming/<random>.lock   held exclusively as long as its maker lives; lists what it is about to
+//                            put into or take out of layers/ and blobs/, one a line: "<hex>" a
+//                            layer by its diff id, "blob <hex>" a blob
 //   incoming/<random>/       the thing
-// An entry whose lock is free belongs to nobody: sweep_incoming removes it, and of the layers it
-// lists those that no record knows. So a death at any point leaves only what a sweep finds, and a
-// sweep costs as much as there is in incoming/, not as the store is large.
+// An entry whose lock is free belongs to nobody: sweep_incoming removes it, and of the layers and
+// blobs it lists those that no record knows. So a death at any point leaves only what a sweep
+// finds, and a sweep costs as much as there is in incoming/, not as the store is large.
 #pragma once
 
 #include <string>
@@ -24,6 +24,13 @@ struct Places {
   std::string root;  // absolute
   sys::Fd layers;
   sys::Fd incoming;
+  sys::Fd blobs;  // blobs/sha256
+};
+
+// What an entry is about to move.
+struct Moves {
+  std::vector<Digest> layers;  // diff ids
+  std::vector<Digest> blobs;
 };
 
 class Incoming {
@@ -32,18 +39,21 @@ class Incoming {
   static Result<Incoming> create(const Places& places, state::Database& database);
   Incoming(Incoming&& other) noexcept;
   Incoming& operator=(Incoming&&) = delete;
-  // Removes the entry, and listed layers that no record knows. Failures are left to the next sweep.
+  // Removes the entry, and what is listed and no record knows. Failures are left to the next sweep.
   ~Incoming();
 
   const std::string& name() const { return name_; }
   int directory() const { return directory_.get(); }
   int lock_fd() const { return lock_.fd(); }
 
-  // Lists layers in the lock file, before they are moved. Synced by the caller or with `sync`.
-  Result<void> list_layers(const std::vector<Digest>& diff_ids, bool sync);
+  // Lists what is going to be moved in the lock file, before that. Synced by the caller or with
+  // `sync`.
+  Result<void> list(const Moves& moves, bool sync);
   // Renames the directory to layers/<hex>; it belongs to the layers from now on. Within a
   // transaction.
   Result<void> move_to_layers(const Digest& diff_id);
+  // Renames the file `name` in the directory to blobs/sha256/<hex>. Within a transaction.
+  Result<void> move_to_blobs(const char* name, const Digest& blob);
   // Takes layers/<hex> into this entry, to be removed with it. A missing one is fine.
   Result<void> take_layer(const Digest& diff_id);
 

@@ -41,9 +41,10 @@ class LayerDraft {
   const std::string& tree_path() const { return tree_path_; }  // absolute
   const std::string& work_path() const { return work_path_; }  // beside it, for an overlay
   int lock_fd() const { return incoming_.lock_fd(); }
-  // Made when first asked for: incoming/<random>/blob, opened for writing.
+  // Made when first asked for: incoming/<random>/blob, empty, opened for reading and writing.
   Result<int> blob_fd();
-  // Once, when the tree is whole.
+  // Once, when the tree is whole and no overlay has it as its upper any more. A blob that was made
+  // and is not in `facts` is not kept.
   Result<void> finish(LayerFacts facts);
   const std::optional<LayerFacts>& facts() const { return facts_; }
 

@@ -4,6 +4,7 @@
 
 #include "base/failpoint.h"
 #include "base/text.h"
+#include "state/blobs.h"
 #include "store/store_state.h"
 
 namespace wherry::store {
@@ -80,18 +81,29 @@ Result<Plan> plan_by_id(const std::string& image_id, const std::vector<std::stri
   return Plan{tags, true};
 }
 
-// Deletes the image's rows; returns the layers that nobody has any more, topmost first.
-Result<std::vector<Digest>> forget_image(state::Database& database, const std::string& image_id) {
+// Deletes a layer's rows; its files are to be moved away.
+Result<void> forget_layer(state::Database& database, const Digest& diff_id, Moves& moves) {
+  TRY(std::vector<state::BlobRow> blobs, state::blobs_of(database, diff_id.str()));
+  for (const state::BlobRow& blob : blobs) {
+    TRY_CTX(Digest digest, Digest::parse(blob.digest), "damaged state");
+    moves.blobs.push_back(std::move(digest));
+  }
+  TRY_VOID(state::delete_layer(database, diff_id.str()));
+  moves.layers.push_back(diff_id);
+  return {};
+}
+
+// Deletes the image's rows and those of layers that nobody has any more, topmost first.
+Result<Moves> forget_image(state::Database& database, const std::string& image_id) {
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
   TRY_VOID(state::delete_image(database, image_id));
-  std::vector<Digest> unused;
+  Moves unused;
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    TRY(int64_t users, state::layer_users(database, layer->diff_id));
-    if (users > 0) continue;
+    TRY(bool needed, state::layer_in_use(database, layer->diff_id));
+    if (needed) continue;
     TRY_CTX(Digest diff_id, Digest::parse(layer->diff_id), "damaged state");
-    if (std::ranges::find(unused, diff_id) != unused.end()) continue;
-    TRY_VOID(state::delete_layer(database, layer->diff_id));
-    unused.push_back(std::move(diff_id));
+    if (std::ranges::find(unused.layers, diff_id) != unused.layers.end()) continue;
+    TRY_VOID(forget_layer(database, diff_id, unused));
   }
   return unused;
 }
@@ -116,15 +128,15 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
     removed.untagged.push_back(familiar(tag));
   }
   if (plan.delete_image) {
-    TRY(std::vector<Digest> unused, forget_image(database, id));
-    TRY_VOID(trash.list_layers(unused, /*sync=*/true));
+    TRY(Moves unused, forget_image(database, id));
+    TRY_VOID(trash.list(unused, /*sync=*/true));
     removed.deleted.push_back(id);
-    for (const Digest& diff_id : unused) removed.deleted.push_back(diff_id.str());
+    for (const Digest& diff_id : unused.layers) removed.deleted.push_back(diff_id.str());
   }
   TRY_VOID(failpoint("store.remove.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.remove.recorded"));
-  // `trash` takes the listed layers that have no record now and removes them.
+  // `trash` takes what is listed and has no record now and removes it.
   return removed;
 }
 

@@ -13,43 +13,24 @@
 namespace wherry::store {
 namespace {
 
-constexpr const char* kLayers = "layers";
-constexpr const char* kIncoming = "incoming";
-constexpr const char* kTree = "fs";
+constexpr const char* kBlobs = "blobs/sha256";
 constexpr std::string_view kDigestPrefix = "sha256:";
 
-Result<sys::Fd> open_place(const std::string& root, const char* name) {
-  Result<sys::Fd> opened = sys::open_file(root + "/" + name, O_RDONLY | O_DIRECTORY);
+// A directory below the root, made when missing; `path` may have several components.
+Result<sys::Fd> open_place(const std::string& root, const std::string& path) {
+  Result<sys::Fd> opened = sys::open_file(root + "/" + path, O_RDONLY | O_DIRECTORY);
   if (opened || opened.error().errnum() != ENOENT) return opened;
-  TRY(sys::Fd parent, sys::make_dirs(root, 0700));
-  TRY(sys::Fd made, sys::make_dir_at(parent.get(), name, 0700));
-  TRY_VOID(sys::sync_dir(parent.get()));
-  return made;
+  TRY(sys::Fd directory, sys::make_dirs(root, 0700));
+  for (std::string_view name : split(path, '/')) {
+    TRY(sys::Fd made, sys::make_dir_at(directory.get(), std::string(name), 0700));
+    TRY_VOID(sys::sync_dir(directory.get()));
+    directory = std::move(made);
+  }
+  return directory;
 }
 
 Error no_such_image(std::string_view name) {
   return Error(ErrorKind::kNotFound, "no such image: " + std::string(name));
-}
-
-Result<Image> image_of(state::Database& database, state::ImageRow row) {
-  TRY_CTX(Digest id, Digest::parse(row.id), "damaged state");
-  TRY_CTX(Digest manifest, Digest::parse(row.manifest_digest), "damaged state");
-  Image image{std::move(id),
-              std::move(manifest),
-              std::move(row.config),
-              std::move(row.manifest),
-              {},
-              row.created_ns,
-              0,
-              0};
-  TRY(image.tags, state::tags_of(database, row.id));
-  TRY(std::vector<state::LayerRow> layers, state::layers_of(database, row.id));
-  for (const state::LayerRow& layer : layers) {
-    TRY(int64_t users, state::layer_users(database, layer.diff_id));
-    image.size += static_cast<uint64_t>(layer.size);
-    if (users == 1) image.own_size += static_cast<uint64_t>(layer.size);
-  }
-  return image;
 }
 
 // By what looks like an id: 64 hex digits, or a unique beginning of them.
@@ -68,6 +49,9 @@ Result<std::optional<state::ImageRow>> find_by_id(state::Database& database,
 
 Result<std::optional<state::ImageRow>> find_by_digest(state::Database& database,
                                                       const oci::ImageRef& reference) {
+  TRY(auto known,
+      state::image_by_source(database, {reference.repository(), reference.digest()->str()}));
+  if (known) return known;
   TRY(std::vector<state::ImageRow> rows, state::list_images(database));
   for (state::ImageRow& row : rows) {
     if (row.manifest_digest != reference.digest()->str()) continue;
@@ -91,6 +75,28 @@ Result<std::optional<state::ImageRow>> find_by_reference(state::Database& databa
 
 }  // namespace
 
+Result<Image> image_of(state::Database& database, state::ImageRow row) {
+  TRY_CTX(Digest id, Digest::parse(row.id), "damaged state");
+  TRY_CTX(Digest manifest, Digest::parse(row.manifest_digest), "damaged state");
+  Image image{.id = std::move(id),
+              .manifest = std::move(manifest),
+              .config_json = std::move(row.config),
+              .manifest_json = std::move(row.manifest),
+              .created_ns = row.created_ns,
+              .made_here = row.made_here};
+  TRY(image.tags, state::tags_of(database, row.id));
+  TRY(std::vector<state::ImageSourceRow> sources, state::image_sources(database, row.id));
+  for (const state::ImageSourceRow& source : sources)
+    image.repo_digests.push_back(source.repository + "@" + source.digest);
+  TRY(std::vector<state::LayerRow> layers, state::layers_of(database, row.id));
+  for (const state::LayerRow& layer : layers) {
+    TRY(int64_t users, state::layer_users(database, layer.diff_id));
+    image.size += static_cast<uint64_t>(layer.size);
+    if (users == 1) image.own_size += static_cast<uint64_t>(layer.size);
+  }
+  return image;
+}
+
 std::string tag_key(const oci::ImageRef& reference) {
   return reference.repository() + ":" + reference.tag().value_or("latest");
 }
@@ -113,8 +119,9 @@ Store::~Store() = default;
 Result<Store> Store::open(state::Database& database, const std::string& root) {
   TRY_CTX(sys::Fd layers, open_place(root, kLayers), "cannot open the store");
   TRY_CTX(sys::Fd incoming, open_place(root, kIncoming), "cannot open the store");
+  TRY_CTX(sys::Fd blobs, open_place(root, kBlobs), "cannot open the store");
   return Store(std::unique_ptr<State>(
-      new State{database, Places{root, std::move(layers), std::move(incoming)}}));
+      new State{database, Places{root, std::move(layers), std::move(incoming), std::move(blobs)}}));
 }
 
 Result<Image> Store::find(std::string_view name_or_id) {
@@ -158,6 +165,17 @@ Result<MountPlan> Store::mount_plan(const Image& image) {
     plan.lower.push_back(state_->places.root + "/" + kLayers + "/" + tree);
   }
   return plan;
+}
+
+Result<bool> Store::has_layer(const Digest& diff_id) {
+  TRY(auto row, state::get_layer(state_->database, diff_id.str()));
+  return row && sys::exists_at(state_->places.layers.get(), diff_id.hex() + "/" + kTree);
+}
+
+Result<std::string> Store::layer_path(const Digest& diff_id) {
+  TRY(bool here, has_layer(diff_id));
+  if (!here) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+  return state_->places.root + "/" + kLayers + "/" + diff_id.hex() + "/" + kTree;
 }
 
 Result<uint64_t> Store::layer_size(const Digest& diff_id) {

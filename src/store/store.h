@@ -1,8 +1,9 @@
 // The image store behind its final interface; first implementation: plain layer directories.
 //
 //   <root>/layers/<diffid hex>/fs   the layer's tree (overlay whiteouts inside), sealed by a rename
+//   <root>/blobs/sha256/<hex>       layers in the compressed form in which they travel
 //   <root>/incoming/<random>/       half-made things; swept when no lease holds them
-//   images, tags, layers            rows in state.db: config bytes, manifest bytes, layer sizes
+//   images, tags, layers, blobs     rows in state.db: config bytes, manifest bytes, layer sizes
 //
 // Acknowledged means durable: a layer is written to incoming/, one syncfs, renamed to its place,
 // then the references are committed in one transaction. Anything less leaves only incoming/
@@ -34,9 +35,13 @@ struct Image {
   std::string manifest_json;  // exact bytes
   std::vector<std::string>
       tags;  // repository:tag as the store keys them ("docker.io/library/debian:bookworm")
+  // "docker.io/library/debian@sha256:...": by which digests repositories know it.
+  std::vector<std::string> repo_digests;
   int64_t created_ns = 0;
   uint64_t size = 0;      // bytes of all layers
   uint64_t own_size = 0;  // of the layers no other image has
+  // The manifest is ours (imports, builds); false: it came with the image and is sent as it is.
+  bool made_here = true;
   // Only of what import_tar returns: extended attributes of the tar that are not in the image.
   uint64_t dropped_xattrs = 0;
 };
@@ -55,11 +60,18 @@ struct ImportOptions {
   std::string created_by;
 };
 
+// By which digest a repository knows an image: that of an index or of a manifest.
+struct ImageSource {
+  std::string repository;  // "docker.io/library/debian"
+  Digest digest;
+};
+
 // An image whose layers are known or come with it.
 struct NewImage {
   std::string manifest_json;  // exact bytes; empty: made from the config and the layers' blobs
   std::string config_json;    // exact bytes
   std::vector<oci::ImageRef> references;  // tags that point to it afterwards
+  std::vector<ImageSource> sources;       // RepoDigests
 };
 
 class Store {
@@ -82,8 +94,9 @@ class Store {
   // The layer's tree for an overlay, absolute. kNotFound.
   Result<std::string> layer_path(const Digest& diff_id);
   // Moves finished drafts to their place and records them, and the image when there is one: one
-  // sync, one transaction, durable on return. `within` runs inside the transaction (the build cache
-  // records its steps there). Layers that are there already are left alone. Failpoints:
+  // sync, one transaction, durable on return. `within` runs inside the transaction after the layers
+  // are recorded (the build cache records its steps there). Layers that are there already are left
+  // alone. kCorrupt: manifest, configuration and layers do not belong together. Failpoints:
   // store.layer.synced, store.layer.renamed, store.image.before, store.image.after.
   Result<std::optional<Image>> commit(std::vector<LayerDraft> layers,
                                       const std::optional<NewImage>& image,
@@ -95,6 +108,8 @@ class Store {
   // and kept. kUnsupported when the exact tar can no longer be made (a foreign layer without its
   // blob).
   Result<Blob> blob_for(const Digest& diff_id, archive::Compression compression);
+  // After a push: the repository knows the image by this digest now.
+  Result<void> note_image_source(const Digest& image, const ImageSource& source);
   // Where a blob is known to be ("host:port/team/app"): what a push need not send again. Advisory:
   // a registry is asked before it is believed.
   Result<void> note_blob_source(const Digest& blob, const std::string& repository);

@@ -7,6 +7,12 @@
 
 namespace wherry::store {
 
+inline constexpr const char* kLayers = "layers";
+inline constexpr const char* kIncoming = "incoming";
+inline constexpr const char* kTree = "fs";
+inline constexpr const char* kWork = "work";
+inline constexpr const char* kDraftBlob = "blob";
+
 struct Store::State {
   state::Database& database;
   Places places;
@@ -21,5 +27,17 @@ struct FoundImage {
 };
 // A reference goes before an id, as in Docker. kNotFound: "no such image: x".
 Result<FoundImage> find_image(state::Database& database, std::string_view name_or_id);
+
+// The image of a row, with everything that other rows say of it.
+Result<Image> image_of(state::Database& database, state::ImageRow row);
+
+// An OCI manifest that names of each layer the newest blob, else the plain tar.
+Result<std::string> make_manifest(state::Database& database, const std::string& config_json,
+                                  const std::vector<Digest>& diff_ids);
+
+// Puts the file `name` of the entry in its place among the blobs and records it; one that is there
+// already is left alone. Within the caller's transaction.
+Result<void> place_blob(const Places& places, state::Database& database, Incoming& incoming,
+                        const char* name, const Blob& blob, const Digest& diff_id, int64_t now);
 
 }  // namespace wherry::store
