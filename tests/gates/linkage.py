@@ -18,7 +18,8 @@ PROGRAMS = {
     "wherry-oci": (True, f"{_CURL}|{_TLS}|{_SQLITE}|{_ARCHIVE}", ""),
     "wherry-unpack": (False, f"{_CURL}|{_SQLITE}", "libcurl|libsqlite3|libssl"),
     "wherry-transfer": (False, _SQLITE, "libsqlite3|libarchive"),
-    "wherry-registry": (False, "", ""),
+    "wherry-registry": (False, f"{_CURL}|{_SQLITE}|{_ARCHIVE}|_ZN6wherry(5store|5state|6engine|7archive)\\w+",
+                        "libcurl|libsqlite3|libarchive|libboost"),
 }
 # Floors whose objects only go into dynamically linked helpers.
 _DYNAMIC_FLOORS = {"wire", "archive", "registry"}
