@@ -350,6 +350,7 @@ void Server::forget(Connections::iterator watched) {
 template <class Stream>
 awaitable<void> Server::converse(Stream& stream, Watched& watched) {
   boost::beast::flat_buffer buffer(kBuffer);
+  buffer.reserve(kBuffer);  // Beast reads no more at once than there is room already
   for (;;) {
     bool more = co_await next_request(stream, buffer, watched);
     if (!more) break;
