@@ -15,7 +15,8 @@ from harness import trees
 from harness.paths import BUILD
 
 PACKAGES = {
-    "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates"],
+    "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
+                 "docker-registry"],
     "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
 }
 
@@ -41,10 +42,25 @@ exec "$@"
 
 def tree(suite: str = "bookworm") -> pathlib.Path:
     target = BUILD / "peers" / suite
+    # A tree of fewer packages, made by an older checkout, is made again.
+    stamp = target.with_name(f".{suite}.packages")
+    wanted = " ".join(PACKAGES[suite])
     with trees.BuildLock(BUILD / f".peers-{suite}.lock"):
-        if not target.exists():
+        if not target.exists() or not stamp.exists() or stamp.read_text() != wanted:
+            trees.remove(target)
             trees.mmdebstrap(suite, target, PACKAGES[suite], other_suite=suite != "bookworm")
+            stamp.write_text(wanted)
     return target
+
+
+def command(data: pathlib.Path, *words, suite: str = "bookworm") -> list[str]:
+    """A program of a peers tree (skopeo, podman, docker-registry), in mount and IPC namespaces of its own.
+
+    `data` is /peer there; /tmp and /run are empty and gone with the command.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    return ["unshare", "--mount", "--ipc", "--propagation", "private", "bash", "-c", _PIVOT, "peer",
+            str(tree(suite)), str(data), *map(str, words)]
 
 
 class Dockerd:
