@@ -8,7 +8,7 @@ build=(
   ca-certificates git cmake ninja-build ccache g++-12 g++ pkg-config python3
   nlohmann-json3-dev libcli11-dev libfmt-dev libspdlog-dev libsqlite3-dev libssl-dev libseccomp-dev
   libcap-dev libnl-3-dev libnl-route-3-dev libnftnl-dev libmnl-dev libarchive-dev zlib1g-dev
-  libcurl4-openssl-dev libzstd-dev libboost1.81-dev libcrypt-dev libgtest-dev
+  libcurl4-openssl-dev libzstd-dev libisal-dev libboost1.81-dev libcrypt-dev libgtest-dev
   mmdebstrap iproute2 nftables util-linux e2fsprogs
 )
 test=(

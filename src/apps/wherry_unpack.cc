@@ -1,19 +1,74 @@
-// wherry-unpack's main: confines itself, unpacks, reports. See archive/unpack.h.
+// wherry-unpack's main: confines itself, unpacks or packs, reports. See archive/unpack.h and
+// archive/pack.h.
+//
+//   wherry-unpack unpack [keep]
+//   wherry-unpack pack none|gzip|zstd [keep]
+#include <malloc.h>
+#include <unistd.h>
+
+#include <string_view>
+
 #include "archive/confinement.h"
+#include "archive/pack.h"
 #include "archive/unpack.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "sys/fd.h"
 
-int main() {
-  using namespace wherry;
+namespace {
+
+using namespace wherry;
+
+constexpr const char* kNotConfined = "cannot confine wherry-unpack";
+
+std::string run_unpack(int blob) {
+  // Best effort: fewer switches between us and who downloads.
+  fcntl(archive::kUnpackTarFd, F_SETPIPE_SZ, 1 << 20);
+  Result<archive::Worker> worker = archive::confine_unpacker(archive::kUnpackDirectoryFd);
+  if (!worker)
+    return archive::report_of(Result<archive::Unpacked>(fail(std::move(worker), kNotConfined)));
+  return archive::report_of(archive::unpack(archive::kUnpackTarFd, archive::kUnpackDirectoryFd,
+                                            blob, std::move(*worker)));
+}
+
+std::string run_pack(archive::Compression compression, int blob) {
+  auto confined = archive::confine_packer(archive::kUnpackDirectoryFd);
+  if (!confined)
+    return archive::report_of(Result<archive::Packed>(fail(std::move(confined), kNotConfined)));
+  return archive::report_of(archive::pack(archive::kUnpackDirectoryFd, confined->opaque,
+                                          compression, blob, std::move(confined->worker)));
+}
+
+int usage() {
+  constexpr std::string_view kText =
+      "wherry-unpack is a helper of wherry: unpack [keep] | pack none|gzip|zstd [keep]\n";
+  static_cast<void>(sys::write_all(2, kText));
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   arm_failpoints();
   enable_trace_from_environment();
-  Result<void> confined = archive::confine_unpacker(archive::kUnpackDirectoryFd);
-  Result<archive::Unpacked> result =
-      confined
-          ? archive::unpack(archive::kUnpackTarFd, archive::kUnpackDirectoryFd)
-          : Result<archive::Unpacked>(fail(std::move(confined), "cannot confine wherry-unpack"));
-  Result<void> told = sys::write_all(archive::kUnpackReportFd, archive::report_of(result));
-  return told ? 0 : 1;
+  // Arenas per thread cost address space, which is bounded.
+  mallopt(M_ARENA_MAX, 1);
+  std::string_view verb = argc > 1 ? argv[1] : "";
+  int used = verb == "pack" ? 3 : 2;
+  bool keep = argc == used + 1 && std::string_view(argv[used]) == "keep";
+  if (argc != used + (keep ? 1 : 0)) return usage();
+  int blob = keep ? archive::kUnpackBlobFd : -1;
+  std::string report;
+  if (verb == "unpack") {
+    report = run_unpack(blob);
+  } else if (verb == "pack") {
+    auto compression = archive::compression_from_name(argv[2]);
+    if (!compression) return usage();
+    report = run_pack(*compression, blob);
+  } else {
+    return usage();
+  }
+  bool told = sys::write_all(archive::kUnpackReportFd, report).has_value();
+  // The other thread may still wait for bytes of an archive that was refused.
+  _exit(told ? 0 : 1);
 }

@@ -8,7 +8,9 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "sys/confine.h"
 #include "sys/fd.h"
@@ -20,28 +22,34 @@ namespace {
 constexpr uint64_t kAddressSpace = 512u << 20;
 constexpr uint64_t kFiles = 32;
 
-constexpr int kCapabilities[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
-                                 CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP};
+constexpr int kUnpackCapabilities[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
+                                       CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP};
+// CAP_SETPCAP drops the first.
+constexpr int kOpaqueCapabilities[] = {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SETPCAP};
+constexpr int kPackCapabilities[] = {CAP_DAC_READ_SEARCH};
 
-constexpr std::string_view kSystemCalls[] = {
-    // reading, writing and making files beneath the root
-    "read", "write", "writev", "pwrite64", "lseek", "ftruncate", "close", "fcntl", "fstat",
-    "newfstatat", "statx", "openat", "openat2", "getdents64", "mkdirat", "mknodat", "symlinkat",
-    "linkat", "unlinkat", "renameat", "renameat2", "fchown", "fchownat", "fchmod", "utimensat",
-    "fsetxattr",
-    // memory, time and the end
+constexpr std::string_view kCommonCalls[] = {
+    // reading files, writing to what is open
+    "read", "write", "writev", "lseek", "close", "fcntl", "fstat", "newfstatat", "statx", "openat",
+    "openat2", "getdents64",
+    // memory, time, the threads that there are, and the end
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "futex", "getrandom", "clock_gettime",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "exit", "exit_group",
+    "rseq", "set_robust_list", "sched_yield", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "restart_syscall", "exit", "exit_group",
     // failpoints of the tests end this process only
     "getpid", "gettid", "kill", "tgkill"};
+constexpr std::string_view kUnpackCalls[] = {
+    "pwrite64", "ftruncate", "mkdirat", "mknodat",  "symlinkat", "linkat",    "unlinkat",
+    "renameat", "renameat2", "fchown",  "fchownat", "fchmod",    "utimensat", "fsetxattr"};
+constexpr std::string_view kPackCalls[] = {"readlinkat", "fgetxattr", "flistxattr"};
 
 Error failed(const char* what) {
   return Error::from_errno(errno, what);
 }
 
-// A copy of the directory's mount, without devices, setuid and programs. Made in the old namespace:
-// the descriptor's mount is not part of a new one.
-Result<sys::Fd> copy_mount(int root) {
+// A copy of the directory's mount with these attributes. Made in the old namespace: the
+// descriptor's mount is not part of a new one.
+Result<sys::Fd> copy_mount(int root, uint64_t attributes_to_set) {
   int raw = static_cast<int>(
       syscall(SYS_open_tree, root, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
   if (raw < 0) return failed("cannot copy the directory's mount");
@@ -49,7 +57,9 @@ Result<sys::Fd> copy_mount(int root) {
   mount_attr attributes{};
   // Where "/" is shared, as under systemd, so is the copy, and pivot_root refuses it.
   attributes.propagation = MS_PRIVATE;
-  attributes.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  attributes.attr_set = attributes_to_set;
+  // Ways of keeping access times are alternatives: one can only be set in place of another.
+  if ((attributes_to_set & MOUNT_ATTR__ATIME) != 0) attributes.attr_clr = MOUNT_ATTR__ATIME;
   if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) !=
       0)
     return failed("cannot restrict the directory's mount");
@@ -72,17 +82,40 @@ Result<void> enter_root(int root, const sys::Fd& tree) {
   return {};
 }
 
-}  // namespace
-
-Result<void> confine_unpacker(int root) {
+Result<void> confine_to(int root, uint64_t mount_attributes) {
   umask(0);
   TRY_VOID(sys::limit_process(kAddressSpace, kFiles));
-  TRY(sys::Fd tree, copy_mount(root));
+  TRY(sys::Fd tree, copy_mount(root, mount_attributes));
   if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
     return failed("cannot make namespaces");
-  TRY_VOID(enter_root(root, tree));
-  TRY_VOID(sys::drop_capabilities(kCapabilities));
-  return sys::allow_only(kSystemCalls);
+  return enter_root(root, tree);
+}
+
+Result<void> allow_calls(std::span<const std::string_view> own) {
+  std::vector<std::string_view> names(std::begin(kCommonCalls), std::end(kCommonCalls));
+  names.insert(names.end(), own.begin(), own.end());
+  return sys::allow_only(names);
+}
+
+}  // namespace
+
+Result<Worker> confine_unpacker(int root) {
+  TRY_VOID(confine_to(root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  TRY_VOID(sys::drop_capabilities(kUnpackCapabilities));
+  TRY(Worker worker, Worker::start());
+  TRY_VOID(allow_calls(kUnpackCalls));
+  return worker;
+}
+
+Result<PackerConfinement> confine_packer(int root) {
+  TRY_VOID(confine_to(root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
+                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  TRY_VOID(sys::drop_capabilities(kOpaqueCapabilities));
+  TRY(OpaqueDirectories opaque, find_opaque(root));
+  TRY_VOID(sys::drop_capabilities(kPackCapabilities));
+  TRY(Worker worker, Worker::start());
+  TRY_VOID(allow_calls(kPackCalls));
+  return PackerConfinement{std::move(worker), std::move(opaque)};
 }
 
 }  // namespace wherry::archive

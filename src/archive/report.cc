@@ -1,6 +1,7 @@
-// The report of wherry-unpack: JSON, one object. Read by a process that does not trust its writer.
+// The reports of wherry-unpack: JSON, one object. Read by a process that does not trust its writer.
 #include <nlohmann/json.hpp>
 
+#include "archive/pack.h"
 #include "archive/unpack.h"
 
 namespace wherry::archive {
@@ -45,7 +46,8 @@ Error error_of(const json& object) {
   int errnum = object.contains("errno") && object["errno"].is_number_integer()
                    ? object["errno"].get<int>()
                    : 0;
-  return Error(kind_from_name(kind), message).set_errnum(errnum);
+  std::string hint = object.contains("hint") && object["hint"].is_string() ? object["hint"] : "";
+  return Error(kind_from_name(kind), message).set_errnum(errnum).set_hint(hint);
 }
 
 Result<uint64_t> number(const json& object, const char* key) {
@@ -54,43 +56,103 @@ Result<uint64_t> number(const json& object, const char* key) {
   return found->get<uint64_t>();
 }
 
-}  // namespace
+Result<Digest> digest(const json& object, const char* key) {
+  auto found = object.find(key);
+  if (found == object.end() || !found->is_string()) return bad_report();
+  return Digest::parse(found->get_ref<const std::string&>());
+}
 
-std::string report_of(const Result<Unpacked>& result) {
-  json report;
-  if (!result) {
-    report["error"] = {{"kind", std::string(kind_name(result.error().kind()))},
-                       {"errno", result.error().errnum()},
-                       {"message", result.error().message()}};
-  } else {
-    report["diff_id"] = result->diff_id.str();
-    report["tar_size"] = result->tar_size;
-    report["files_size"] = result->files_size;
-    report["entries"] = result->entries;
-    report["dropped_xattrs"] = result->dropped_xattrs;
-    report["opaque"] = json::array();
-    for (const std::string& path : result->opaque) report["opaque"].push_back(to_latin(path));
-  }
+Result<Compression> compression(const json& object, const char* key) {
+  auto found = object.find(key);
+  if (found == object.end() || !found->is_string()) return bad_report();
+  auto known = compression_from_name(found->get_ref<const std::string&>());
+  if (!known) return bad_report();
+  return *known;
+}
+
+json error_report(const Error& error) {
+  return {{"error",
+           {{"kind", std::string(kind_name(error.kind()))},
+            {"errno", error.errnum()},
+            {"message", error.message()},
+            {"hint", error.hint()}}}};
+}
+
+std::string text_of(const json& report) {
   return report.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-Result<Unpacked> parse_report(const std::string& text) {
+// The object of a run that went well.
+Result<json> parse_object(const std::string& text) {
   json report = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (report.is_discarded() || !report.is_object()) return bad_report();
   if (report.contains("error")) return error_of(report["error"]);
-  if (!report.contains("diff_id") || !report["diff_id"].is_string()) return bad_report();
-  TRY(Digest diff_id, Digest::parse(report["diff_id"].get_ref<const std::string&>()));
-  Unpacked unpacked{diff_id, 0, 0, 0, 0, {}};
+  return report;
+}
+
+}  // namespace
+
+std::string report_of(const Result<Unpacked>& result) {
+  if (!result) return text_of(error_report(result.error()));
+  json report;
+  report["diff_id"] = result->diff_id.str();
+  report["tar_size"] = result->tar_size;
+  report["files_size"] = result->files_size;
+  report["entries"] = result->entries;
+  report["dropped_xattrs"] = result->dropped_xattrs;
+  report["opaque"] = json::array();
+  for (const std::string& path : result->opaque) report["opaque"].push_back(to_latin(path));
+  report["input"] = result->input.str();
+  report["input_size"] = result->input_size;
+  report["blob"] = result->blob.str();
+  report["blob_size"] = result->blob_size;
+  report["blob_compression"] = compression_name(result->blob_compression);
+  return text_of(report);
+}
+
+Result<Unpacked> parse_unpack_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  TRY(Digest diff_id, digest(report, "diff_id"));
+  TRY(Digest input, digest(report, "input"));
+  TRY(Digest blob, digest(report, "blob"));
+  Unpacked unpacked{.diff_id = diff_id, .input = input, .blob = blob};
   TRY(unpacked.tar_size, number(report, "tar_size"));
   TRY(unpacked.files_size, number(report, "files_size"));
   TRY(unpacked.entries, number(report, "entries"));
   TRY(unpacked.dropped_xattrs, number(report, "dropped_xattrs"));
+  TRY(unpacked.input_size, number(report, "input_size"));
+  TRY(unpacked.blob_size, number(report, "blob_size"));
+  TRY(unpacked.blob_compression, compression(report, "blob_compression"));
   if (!report.contains("opaque") || !report["opaque"].is_array()) return bad_report();
   for (const json& path : report["opaque"]) {
     if (!path.is_string()) return bad_report();
     unpacked.opaque.push_back(from_latin(path.get_ref<const std::string&>()));
   }
   return unpacked;
+}
+
+std::string report_of(const Result<Packed>& result) {
+  if (!result) return text_of(error_report(result.error()));
+  json report;
+  report["diff_id"] = result->diff_id.str();
+  report["tar_size"] = result->tar_size;
+  report["files_size"] = result->files_size;
+  report["entries"] = result->entries;
+  report["blob"] = result->blob.str();
+  report["blob_size"] = result->blob_size;
+  return text_of(report);
+}
+
+Result<Packed> parse_pack_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  TRY(Digest diff_id, digest(report, "diff_id"));
+  TRY(Digest blob, digest(report, "blob"));
+  Packed packed{.diff_id = diff_id, .blob = blob};
+  TRY(packed.tar_size, number(report, "tar_size"));
+  TRY(packed.files_size, number(report, "files_size"));
+  TRY(packed.entries, number(report, "entries"));
+  TRY(packed.blob_size, number(report, "blob_size"));
+  return packed;
 }
 
 }  // namespace wherry::archive

@@ -1,7 +1,5 @@
 #include "archive/tar_stream.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
@@ -10,7 +8,6 @@
 namespace wherry::archive {
 namespace {
 
-constexpr size_t kReadSize = 128u << 10;
 constexpr uint64_t kBlock = 512;
 // Writers pad to a record, 10 KiB by custom; this is far beyond, and ends a bomb of zeros.
 constexpr uint64_t kMaxTail = 256u << 20;
@@ -27,86 +24,22 @@ size_t zeros_at_end(std::string_view data) {
 
 }  // namespace
 
-Result<std::unique_ptr<TarStream>> TarStream::open(int fd) {
-  std::unique_ptr<TarStream> stream(new TarStream);
-  stream->fd_ = fd;
-  stream->raw_ = Reader(archive_read_new(), &archive_read_free);
+Result<std::unique_ptr<TarStream>> TarStream::open(Next source) {
+  std::unique_ptr<TarStream> stream(new TarStream(std::move(source)));
   stream->tar_ = Reader(archive_read_new(), &archive_read_free);
-  ::archive* raw = stream->raw_.get();
-  ::archive* tar = stream->tar_.get();
-  if (raw == nullptr || tar == nullptr)
+  if (!stream->tar_)
     return Error(ErrorKind::kResourceExhausted, "cannot make an archive reader: no memory");
-  if (archive_read_support_filter_bzip2(raw) != ARCHIVE_OK ||
-      archive_read_support_filter_xz(raw) != ARCHIVE_OK ||
-      archive_read_support_filter_zstd(raw) != ARCHIVE_OK ||
-      archive_read_support_format_raw(raw) != ARCHIVE_OK ||
-      archive_read_support_format_tar(tar) != ARCHIVE_OK)
-    return Error(ErrorKind::kUnsupported,
-                 "libarchive lacks one of bzip2, xz, zstd and tar as a library");
+  if (archive_read_support_format_tar(stream->tar_.get()) != ARCHIVE_OK)
+    return Error(ErrorKind::kUnsupported, "libarchive lacks tar");
   return stream;
 }
 
-Error TarStream::corrupt(::archive* reader) const {
-  int code = archive_errno(reader);
-  const char* text = archive_error_string(reader);
+Error TarStream::corrupt() const {
+  int code = archive_errno(tar_.get());
+  const char* text = archive_error_string(tar_.get());
   if (code == ENOMEM) return Error::from_errno(ENOMEM, "cannot read the archive");
   return Error(ErrorKind::kCorrupt, "damaged archive at offset " + std::to_string(bytes_) + ": " +
                                         (text != nullptr ? text : "unknown error"));
-}
-
-// One read into input_, which is empty at the end.
-Result<void> TarStream::fill_input() {
-  input_.resize(kReadSize);
-  ssize_t got = 0;
-  do {
-    got = read(fd_, input_.data(), input_.size());
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return Error::from_errno(errno, "cannot read the archive");
-  input_.resize(static_cast<size_t>(got));
-  return {};
-}
-
-la_ssize_t TarStream::read_input(::archive* raw, void* self, const void** buffer) {
-  auto* stream = static_cast<TarStream*>(self);
-  if (std::exchange(stream->input_taken_, true)) {
-    Result<void> filled = stream->fill_input();
-    if (!filled) {
-      archive_set_error(raw, filled.error().errnum(), "%s", filled.error().message().c_str());
-      return -1;
-    }
-  }
-  *buffer = stream->input_.data();
-  return static_cast<la_ssize_t>(stream->input_.size());
-}
-
-Result<void> TarStream::open_decompressor() {
-  std::string start;
-  // A pipe may give its first bytes one by one.
-  do {
-    TRY_VOID(fill_input());
-    start += input_;
-  } while (start.size() < 2 && !input_.empty());
-  if (GzipReader::recognizes(start)) {
-    TRY(gzip_, GzipReader::open(fd_, std::move(start)));
-    return {};
-  }
-  input_ = std::move(start);
-  input_taken_ = false;
-  return open_raw();
-}
-
-Result<void> TarStream::open_raw() {
-  archive_entry* entry = nullptr;
-  int code =
-      archive_read_open2(raw_.get(), this, nullptr, &TarStream::read_input, nullptr, nullptr);
-  if (code == ARCHIVE_OK) code = archive_read_next_header(raw_.get(), &entry);
-  if (code == ARCHIVE_OK || code == ARCHIVE_WARN) return {};
-  if (code == ARCHIVE_EOF) return not_a_tar();
-  // What the raw reader says of an empty input; its error number is not public.
-  const char* text = archive_error_string(raw_.get());
-  if (text != nullptr && std::string_view(text) == "Unrecognized archive format")
-    return not_a_tar();
-  return corrupt(raw_.get());
 }
 
 la_ssize_t TarStream::feed(::archive* tar, void* self, const void** buffer) {
@@ -116,33 +49,17 @@ la_ssize_t TarStream::feed(::archive* tar, void* self, const void** buffer) {
   return size;
 }
 
-// The next uncompressed bytes; none at the end.
-Result<std::string_view> TarStream::decompress() {
-  if (gzip_) {
-    Result<std::string_view> data = gzip_->next();
-    if (data || data.error().kind() != ErrorKind::kCorrupt) return data;
-    return fail(std::move(data), "damaged archive at offset " + std::to_string(bytes_));
-  }
-  for (;;) {
-    const void* data = nullptr;
-    size_t size = 0;
-    la_int64_t offset = 0;
-    int code = archive_read_data_block(raw_.get(), &data, &size, &offset);
-    if (code == ARCHIVE_EOF) return std::string_view();
-    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return corrupt(raw_.get());
-    if (size > 0) return std::string_view(static_cast<const char*>(data), size);
-  }
-}
-
 la_ssize_t TarStream::pull(const void** buffer) {
   if (failure_) return -1;
-  if (raw_ended_) return 0;
-  Result<std::string_view> data = decompress();
+  if (ended_) return 0;
+  Result<std::string_view> data = source_();
   if (!data) {
     failure_ = std::move(data.error());
+    if (failure_->kind() == ErrorKind::kCorrupt)
+      failure_ = std::move(*failure_).wrap("damaged archive at offset " + std::to_string(bytes_));
     return -1;
   }
-  raw_ended_ = data->empty();
+  ended_ = data->empty();
   hash_.update(*data);
   bytes_ += data->size();
   size_t zeros = zeros_at_end(*data);
@@ -152,7 +69,6 @@ la_ssize_t TarStream::pull(const void** buffer) {
 }
 
 Result<void> TarStream::start() {
-  TRY_VOID(open_decompressor());
   if (archive_read_open2(tar_.get(), this, nullptr, &TarStream::feed, nullptr, nullptr) ==
       ARCHIVE_OK)
     return {};
@@ -167,7 +83,7 @@ Result<archive_entry*> TarStream::next() {
   if (code == ARCHIVE_EOF) return static_cast<archive_entry*>(nullptr);
   if (code != ARCHIVE_OK && code != ARCHIVE_WARN) {
     if (!seen_header_) return not_a_tar();
-    return corrupt(tar_.get());
+    return corrupt();
   }
   seen_header_ = true;
   return entry;
@@ -183,7 +99,7 @@ Result<bool> TarStream::read_block(Block& block) {
   int code = archive_read_data_block(tar_.get(), &data, &block.size, &offset);
   if (code == ARCHIVE_EOF) return false;
   if (failure_) return *failure_;
-  if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return corrupt(tar_.get());
+  if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return corrupt();
   block.data = static_cast<const char*>(data);
   block.offset = offset;
   return true;

@@ -1,27 +1,29 @@
-// TarStream: the uncompressed bytes of a tar and their digest, and the entries in them.
+// TarStream: the entries of an uncompressed tar and the digest of its exact bytes.
 //
-// Two readers in a row: the first only decompresses (ours gzip, libarchive's bzip2, xz, zstd, or
-// nothing), each byte it gives is hashed, then the second, libarchive's, parses tar and nothing
-// else. So the digest is that of the exact uncompressed file, padding at its end included: an OCI
-// diff id (image-spec 1.1, config.md). Only inside wherry-unpack, after it has given up its rights.
+// libarchive parses tar and nothing else; each byte it is given is hashed before, and so is what
+// follows the end mark: an OCI diff id (image-spec 1.1, config.md). Only inside wherry-unpack,
+// after it has given up its rights.
 #pragma once
 
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <string_view>
 
-#include "archive/gzip_reader.h"
 #include "sys/sha256.h"
 
 namespace wherry::archive {
 
 class TarStream {
  public:
-  // `fd` stays the caller's. Nothing is read before next().
-  static Result<std::unique_ptr<TarStream>> open(int fd);
+  // The next bytes of the tar, valid until the next call; none at the end.
+  using Next = std::function<Result<std::string_view>()>;
+
+  // Nothing is read before next().
+  static Result<std::unique_ptr<TarStream>> open(Next source);
   TarStream(const TarStream&) = delete;
   TarStream& operator=(const TarStream&) = delete;
 
@@ -49,28 +51,18 @@ class TarStream {
 
  private:
   using Reader = std::unique_ptr<::archive, int (*)(::archive*)>;
-  TarStream() : raw_(nullptr, nullptr), tar_(nullptr, nullptr) {}
-  // What libarchive's readers ask: compressed bytes from the descriptor, tar bytes from pull().
-  static la_ssize_t read_input(::archive*, void* self, const void** buffer);
+  explicit TarStream(Next source) : source_(std::move(source)), tar_(nullptr, nullptr) {}
   static la_ssize_t feed(::archive*, void* self, const void** buffer);
-  // One block of uncompressed bytes, hashed; 0 at the end, -1 on an error (kept in failure_).
+  // One block of bytes, hashed; 0 at the end, -1 on an error (kept in failure_).
   la_ssize_t pull(const void** buffer);
-  Result<std::string_view> decompress();
-  Result<void> fill_input();
   Result<void> start();
-  Result<void> open_decompressor();
-  Result<void> open_raw();
-  Error corrupt(::archive* reader) const;
+  Error corrupt() const;
 
-  int fd_ = -1;
-  std::string input_;        // read from fd_
-  bool input_taken_ = true;  // by raw_
-  std::unique_ptr<GzipReader> gzip_;
-  Reader raw_;  // when it is not gzip
+  Next source_;
   Reader tar_;
   bool started_ = false;
-  bool raw_ended_ = false;
-  std::optional<Error> failure_;  // of the decompression
+  bool ended_ = false;            // the source
+  std::optional<Error> failure_;  // of the source
   bool seen_header_ = false;
   sys::Sha256 hash_;
   uint64_t bytes_ = 0;

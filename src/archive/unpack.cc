@@ -4,18 +4,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
+#include "archive/block_queue.h"
+#include "archive/layer_rules.h"
+#include "archive/layer_source.h"
 #include "archive/tar_stream.h"
 #include "archive/tree_writer.h"
+#include "archive/worker.h"
 #include "base/failpoint.h"
+#include "base/scope.h"
 #include "base/text.h"
 
 namespace wherry::archive {
 namespace {
-
-constexpr std::string_view kWhiteout = ".wh.";
-constexpr std::string_view kOpaque = ".wh..wh..opq";
-constexpr std::string_view kWhiteoutMeta = ".wh..wh.";  // AUFS's own files: not part of the tree
 
 Error corrupt(std::string_view why) {
   return Error(ErrorKind::kCorrupt, std::string(why));
@@ -38,13 +40,6 @@ Result<std::string> clean_path(const char* raw) {
     path += part;
   }
   return path;
-}
-
-// Attributes that an image may bring. trusted.* and user.overlay.* steer overlay itself: with them
-// a layer could redirect or hide what it does not own.
-bool may_keep(std::string_view name) {
-  if (name.starts_with("user.")) return !name.starts_with("user.overlay.");
-  return name == "security.capability";
 }
 
 class Unpacker {
@@ -205,7 +200,7 @@ class Unpacker {
     const void* value = nullptr;
     size_t size = 0;
     while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
-      if (name == nullptr || !may_keep(name)) {
+      if (name == nullptr || !is_layer_xattr(name)) {
         ++dropped_;
         continue;
       }
@@ -219,19 +214,51 @@ class Unpacker {
   TreeWriter writer_;
 };
 
+// The archive's way through the other thread, which may still read when this one has failed.
+struct ReadAhead {
+  ReadAhead(int tar, int blob) : source(tar, blob) {}
+  LayerSource source;
+  BlockQueue queue;
+};
+
+void read_ahead(ReadAhead& ahead) {
+  while (std::optional<std::span<char>> block = ahead.queue.begin_put()) {
+    Result<size_t> size = ahead.source.read(*block);
+    if (!size) return ahead.queue.put_end(std::move(size.error()));
+    if (*size == 0) return ahead.queue.put_end({});
+    ahead.queue.put(*size);
+  }
+}
+
+Unpacked summary_of(const TarStream::Summary& tar, const LayerSource::Summary& source) {
+  BlobWriter::Summary plain{tar.digest, tar.bytes};
+  BlobWriter::Summary input = source.input.value_or(plain);
+  BlobWriter::Summary blob = source.blob.value_or(plain);
+  return Unpacked{.diff_id = tar.digest,
+                  .tar_size = tar.bytes,
+                  .input = input.digest,
+                  .input_size = input.size,
+                  .blob = blob.digest,
+                  .blob_size = blob.size,
+                  .blob_compression = source.compression};
+}
+
 }  // namespace
 
-Result<Unpacked> unpack(int tar_fd, int root) {
-  TRY(std::unique_ptr<TarStream> tar, TarStream::open(tar_fd));
+Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker) {
+  auto ahead = std::make_shared<ReadAhead>(tar_fd, blob);
+  auto cancel = on_exit([&] { ahead->queue.cancel(); });
+  worker.run([ahead] { read_ahead(*ahead); });
+  TRY(std::unique_ptr<TarStream> tar, TarStream::open([&] { return ahead->queue.take(); }));
   Unpacker unpacker(*tar, root);
   TRY_VOID(unpacker.run());
   TRY(TarStream::Summary summary, tar->finish());
-  return Unpacked{summary.digest,
-                  summary.bytes,
-                  unpacker.files_size_,
-                  unpacker.entries_,
-                  unpacker.dropped_ + unpacker.lost(),
-                  std::move(unpacker.opaque_)};
+  Unpacked unpacked = summary_of(summary, ahead->source.finish());
+  unpacked.files_size = unpacker.files_size_;
+  unpacked.entries = unpacker.entries_;
+  unpacked.dropped_xattrs = unpacker.dropped_ + unpacker.lost();
+  unpacked.opaque = std::move(unpacker.opaque_);
+  return unpacked;
 }
 
 }  // namespace wherry::archive

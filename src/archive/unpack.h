@@ -3,12 +3,14 @@
 // docs/design/unpack.md says how it is confined and why. Descriptors it is started with:
 //   0  the tar, plain or compressed        3  the directory, empty
 //   4  the report, a pipe                  5  a lock that lives as long as the process
+//   6  with the argument "keep": an empty file for the archive as it travels
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "archive/compression.h"
 #include "base/digest.h"
 
 namespace wherry::archive {
@@ -17,6 +19,7 @@ inline constexpr int kUnpackTarFd = 0;
 inline constexpr int kUnpackDirectoryFd = 3;
 inline constexpr int kUnpackReportFd = 4;
 inline constexpr int kUnpackLockFd = 5;
+inline constexpr int kUnpackBlobFd = 6;
 
 // Limits of one archive; beyond any of them it is refused (kResourceExhausted).
 inline constexpr uint64_t kMaxEntries = 1'000'000;
@@ -34,13 +37,27 @@ struct Unpacked {
   uint64_t entries = 0;
   uint64_t dropped_xattrs = 0;  // of kinds that an image may not bring, or that could not be stored
   std::vector<std::string> opaque;  // directories that hide those of lower layers
+
+  // What was read, to its end and with its compression: what a registry's descriptor names.
+  Digest input;
+  uint64_t input_size = 0;
+  // The layer as it travels: what was kept, if anything was; else what was read when it was plain,
+  // gzip or zstd; else (bzip2, xz) the plain tar.
+  Digest blob;
+  uint64_t blob_size = 0;
+  Compression blob_compression = Compression::kNone;
 };
 
-// Unpacks from kUnpackTarFd into the directory `root`. The process has given up its rights before.
-Result<Unpacked> unpack(int tar, int root);
+class Worker;
+// Unpacks what `tar` reads into the directory `root`; `blob` -1: nothing is kept. The process has
+// given up its rights before.
+Result<Unpacked> unpack(int tar, int root, int blob, Worker worker);
 
 // The report as bytes for the pipe, and back.
 std::string report_of(const Result<Unpacked>& result);
-Result<Unpacked> parse_report(const std::string& text);
+Result<Unpacked> parse_unpack_report(const std::string& text);
+
+// Whether the file that the helper wrote has the size that it reported.
+Result<void> check_blob_size(int blob, uint64_t size);
 
 }  // namespace wherry::archive

@@ -1,17 +1,15 @@
 #include "archive/unpack_client.h"
 
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include <cerrno>
 
-#include "base/scope.h"
 #include "base/trace.h"
-#include "sys/process.h"
 
 namespace wherry::archive {
 namespace {
 
-constexpr const char* kProgram = "wherry-unpack";
 constexpr const char* kOpaqueAttribute = "trusted.overlay.opaque";
 
 Result<void> mark_opaque(int root, const std::vector<std::string>& paths) {
@@ -25,36 +23,46 @@ Result<void> mark_opaque(int root, const std::vector<std::string>& paths) {
   return {};
 }
 
-Error died(int code) {
-  std::string how = code > 128 ? "was killed by signal " + std::to_string(code - 128)
-                               : "ended with code " + std::to_string(code);
-  return Error(ErrorKind::kInternal, std::string(kProgram) + " " + how);
-}
-
 }  // namespace
 
-Result<Unpacked> run_unpack(int tar, int directory, int lock) {
-  TraceScope trace("archive.unpack");
-  sys::SpawnOptions options;
-  TRY(options.program, sys::find_helper(kProgram));
-  options.arguments = {kProgram};
-  options.environment = sys::inherited_test_environment();
-  TRY(sys::Pipe report, sys::make_pipe());
-  options.fds = {{tar, kUnpackTarFd},
-                 {directory, kUnpackDirectoryFd},
-                 {report.write.get(), kUnpackReportFd},
-                 {lock, kUnpackLockFd},
-                 {2, 2}};
-  TRY(sys::Child child, sys::spawn(options));
-  report.write.reset();
-  Result<std::string> text = sys::read_all(report.read.get(), kMaxReport);
-  report.read.reset();
-  TRY(int code, child.wait());
-  if (!text) return Error(std::move(text.error()));
-  if (code != 0 || text->empty()) return died(code);
-  TRY(Unpacked unpacked, parse_report(*text));
-  TRY_VOID(mark_opaque(directory, unpacked.opaque));
+Result<void> check_blob_size(int blob, uint64_t size) {
+  struct stat info{};
+  if (fstat(blob, &info) != 0) return Error::from_errno(errno, "cannot look at a layer's blob");
+  if (static_cast<uint64_t>(info.st_size) == size) return {};
+  return Error(ErrorKind::kInternal, "wherry-unpack kept " + std::to_string(info.st_size) +
+                                         " bytes of a blob and reported " + std::to_string(size));
+}
+
+Result<Unpacking> Unpacking::start(const UnpackJob& job) {
+  TRY(sys::Fd root, sys::open_at(job.directory, ".", O_RDONLY | O_DIRECTORY));
+  sys::Fd blob;
+  if (job.blob >= 0) {
+    blob.reset(fcntl(job.blob, F_DUPFD_CLOEXEC, 0));
+    if (!blob) return Error::from_errno(errno, "cannot keep a layer's blob open");
+  }
+  std::vector<std::string> arguments{"unpack"};
+  if (blob) arguments.emplace_back("keep");
+  TRY(HelperProcess helper,
+      HelperProcess::start(std::move(arguments), {{job.tar, kUnpackTarFd},
+                                                  {job.directory, kUnpackDirectoryFd},
+                                                  {job.lock, kUnpackLockFd},
+                                                  {job.blob, kUnpackBlobFd},
+                                                  {2, 2}}));
+  return Unpacking(std::move(helper), std::move(root), std::move(blob));
+}
+
+Result<Unpacked> Unpacking::finish() {
+  TRY(std::string report, helper_.wait());
+  TRY(Unpacked unpacked, parse_unpack_report(report));
+  if (blob_) TRY_VOID(check_blob_size(blob_.get(), unpacked.blob_size));
+  TRY_VOID(mark_opaque(directory_.get(), unpacked.opaque));
   return unpacked;
+}
+
+Result<Unpacked> run_unpack(const UnpackJob& job) {
+  TraceScope trace("archive.unpack");
+  TRY(Unpacking unpacking, Unpacking::start(job));
+  return unpacking.finish();
 }
 
 }  // namespace wherry::archive

@@ -1,14 +1,44 @@
 // Starting wherry-unpack and believing only what can be checked: the store's side.
+//
+// Several may run at once (the layers of a pull); each object belongs to one thread. Dropping one
+// that has not finished kills the helper and reaps it.
 #pragma once
 
+#include "archive/helper_process.h"
 #include "archive/unpack.h"
 
 namespace wherry::archive {
 
-// Unpacks the tar that `tar` reads into the empty directory `directory` and waits for the end.
-// Marks the opaque directories. The program keeps `lock` open as long as it lives. On an error the
-// directory holds whatever was made: the caller removes it. Errors of the archive name the entry; a
-// helper that died is kInternal and says how.
-Result<Unpacked> run_unpack(int tar, int directory, int lock);
+struct UnpackJob {
+  int tar = -1;        // what the helper reads: a file or a pipe, plain or compressed
+  int directory = -1;  // empty; the tree is made in it
+  int lock = -1;       // kept open by the helper as long as it lives
+  // An empty file opened for writing: gets the tar as it travels. A gzip or zstd stream is copied
+  // byte for byte; plain, bzip2 and xz tars are compressed with gzip. -1: not kept.
+  int blob = -1;
+};
+
+class Unpacking {
+ public:
+  // Keeps duplicates of what it needs: all descriptors stay the caller's and may be closed.
+  static Result<Unpacking> start(const UnpackJob& job);
+  // Readable when finish() will not block for long.
+  int fd() const { return helper_.report_fd(); }
+  // Waits for the end and marks the opaque directories. On an error the directory holds whatever
+  // was made: the caller removes it. Errors of the archive name the entry; a helper that died is
+  // kInternal and says how. Call once.
+  Result<Unpacked> finish();
+
+ private:
+  Unpacking(HelperProcess helper, sys::Fd directory, sys::Fd blob)
+      : helper_(std::move(helper)), directory_(std::move(directory)), blob_(std::move(blob)) {}
+
+  HelperProcess helper_;
+  sys::Fd directory_;
+  sys::Fd blob_;
+};
+
+// start() and finish() in one.
+Result<Unpacked> run_unpack(const UnpackJob& job);
 
 }  // namespace wherry::archive

@@ -45,7 +45,8 @@ Result<void> check_options(const ImportOptions& options) {
 }
 
 Result<LayerFacts> unpack_into(LayerDraft& draft, int tar_fd, uint64_t& dropped_xattrs) {
-  TRY(archive::Unpacked layer, archive::run_unpack(tar_fd, draft.tree(), draft.lock_fd()));
+  TRY(archive::Unpacked layer,
+      archive::run_unpack({.tar = tar_fd, .directory = draft.tree(), .lock = draft.lock_fd()}));
   dropped_xattrs = layer.dropped_xattrs;
   return LayerFacts{layer.diff_id, layer.tar_size, layer.files_size, {}};
 }

@@ -80,7 +80,8 @@ Result<void> allow_only(std::span<const std::string_view> names) {
 #ifndef WHERRY_SANITIZED
   std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter(seccomp_init(SCMP_ACT_KILL_PROCESS),
                                                           &seccomp_release);
-  if (!filter) return Error(ErrorKind::kResourceExhausted, "cannot make a seccomp filter");
+  if (!filter || seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0)
+    return Error(ErrorKind::kResourceExhausted, "cannot make a seccomp filter");
   for (std::string_view name : names) {
     int number = seccomp_syscall_resolve_name(std::string(name).c_str());
     if (number == __NR_SCMP_ERROR || number < 0) continue;

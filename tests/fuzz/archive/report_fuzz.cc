@@ -6,10 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "archive/pack.h"
 #include "archive/unpack.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)wherry::archive::parse_report(std::string(text));
+  (void)wherry::archive::parse_unpack_report(std::string(text));
+  (void)wherry::archive::parse_pack_report(std::string(text));
   return 0;
 }

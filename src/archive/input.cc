@@ -1,0 +1,45 @@
+#include "archive/input.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace wherry::archive {
+namespace {
+
+constexpr size_t kReadSize = 256u << 10;
+
+}  // namespace
+
+Input::Input(int fd) : fd_(fd), buffer_(kReadSize, '\0') {}
+
+Result<size_t> Input::read_into(size_t offset) {
+  for (;;) {
+    ssize_t got = read(fd_, buffer_.data() + offset, buffer_.size() - offset);
+    if (got >= 0) return static_cast<size_t>(got);
+    if (errno != EINTR) return Error::from_errno(errno, "cannot read the archive");
+  }
+}
+
+Result<std::string_view> Input::peek(size_t size) {
+  // A pipe may give its first bytes one by one.
+  while (peeked_ < size) {
+    TRY(size_t got, read_into(peeked_));
+    if (got == 0) break;
+    peeked_ += got;
+  }
+  return std::string_view(buffer_.data(), peeked_);
+}
+
+Result<std::string_view> Input::next() {
+  size_t size = std::exchange(peeked_, 0);
+  if (size == 0) {
+    TRY(size, read_into(0));
+  }
+  std::string_view bytes(buffer_.data(), size);
+  if (blob_ != nullptr && size > 0) TRY_VOID(blob_->write(bytes));
+  return bytes;
+}
+
+}  // namespace wherry::archive

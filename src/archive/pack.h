@@ -1,0 +1,42 @@
+// What `wherry-unpack pack` does: one directory into the tar of a layer, and a report.
+//
+// docs/design/unpack.md says how it is confined, docs/formats/layer-tar.md what it writes.
+// Descriptors as those of unpack.h, but for 0, which is unused, and 6, which gets the blob.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "archive/compression.h"
+#include "base/digest.h"
+
+namespace wherry::archive {
+
+struct Packed {
+  Digest diff_id;           // of the uncompressed tar
+  uint64_t tar_size = 0;    // its bytes
+  uint64_t files_size = 0;  // bytes of the files in the tree
+  uint64_t entries = 0;     // 0: the tree changes nothing
+  Digest blob;              // of what was written to `blob`; that of the tar when there was none
+  uint64_t blob_size = 0;
+};
+
+// Paths below the root; "" is the root.
+using OpaqueDirectories = std::set<std::string>;
+
+// The directories below `root` that hide those of lower layers. Needs CAP_SYS_ADMIN, to which alone
+// the kernel shows trusted.* attributes; no file is read. A tree that stands for another place or
+// for files elsewhere (overlay's redirect_dir and metacopy) is kUnsupported.
+Result<OpaqueDirectories> find_opaque(int root);
+
+class Worker;
+// `blob` -1: only the digests are wanted. The process has given up its rights before.
+Result<Packed> pack(int root, const OpaqueDirectories& opaque, Compression compression, int blob,
+                    Worker worker);
+
+// The report as bytes for the pipe, and back.
+std::string report_of(const Result<Packed>& result);
+Result<Packed> parse_pack_report(const std::string& text);
+
+}  // namespace wherry::archive
