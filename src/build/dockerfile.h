@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -171,17 +172,28 @@ struct Instruction {
   What what;
 };
 
+// `# check=skip=A,B;error=true`.
+struct Checks {
+  bool skip_all = false;
+  std::set<std::string> skip;  // lower case
+  bool error = false;
+  bool wants(std::string_view rule) const;
+};
+
 struct Dockerfile {
   std::vector<Instruction> instructions;  // at least one FROM; only ARG before the first
-  std::vector<Warning> warnings;
+  std::vector<Warning> warnings;          // of the checks that are wanted
+  Checks checks;
   char escape = '\\';
 };
+// "lint violation found for rules: A, B" when `# check=error=true` and there are warnings.
+Result<void> enforce(const Checks& checks, const std::vector<Warning>& warnings);
 
 struct ParseOptions {
   std::string syntax;  // --build-arg BUILDKIT_SYNTAX: in place of the file's "# syntax="
 };
 
-// Limits: 4 MiB, lines of 1 MiB, 10,000 instructions, 1,000 words or flags of one.
+// Limits: 4 MiB, lines of 1 MiB, 10,000 instructions, 10,000 words of one.
 Result<Dockerfile> parse_dockerfile(std::string_view text, const ParseOptions& options);
 
 // An ONBUILD trigger of an image's configuration; `place` is the FROM's that brought it.

@@ -32,8 +32,7 @@ Expander env_expander(const std::vector<std::string>& env, char escape = '\\');
 Result<std::string> expand_word(std::string_view word, const Expander& expander);
 // The word split at blanks that are not quoted, values of variables included ("$PORTS" -> several).
 Result<std::vector<std::string>> expand_words(std::string_view word, const Expander& expander);
-// A heredoc's body: variables only; quotes stay, the escape character goes from before $ and
-// itself.
+// A heredoc's body: quotes are text, the escape character takes the meaning of what follows.
 Result<std::string> expand_text(std::string_view text, const Expander& expander);
 
 // A --mount's text; every value but `from` is expanded. Errors as BuildKit words them.

@@ -1,9 +1,9 @@
 // apply_change: one Dockerfile instruction onto a configuration.
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 
 #include "base/text.h"
+#include "oci/edit.h"
 #include "oci/image.h"
 #include "oci/json_reader.h"
 #include "oci/ports.h"
@@ -81,11 +81,6 @@ Result<std::vector<std::pair<std::string, std::string>>> assignments(const Image
   return pairs;
 }
 
-void insert_sorted(Texts& list, const std::string& text) {
-  auto place = std::ranges::lower_bound(list, text);
-  if (place == list.end() || *place != text) list.insert(place, text);
-}
-
 Result<void> change_cmd(ImageRunConfig& config, std::string_view text) {
   TRY(config.cmd, command(config, text));
   return {};
@@ -98,13 +93,7 @@ Result<void> change_entrypoint(ImageRunConfig& config, std::string_view text) {
 
 Result<void> change_env(ImageRunConfig& config, std::string_view text) {
   TRY(auto pairs, assignments(config, text));
-  for (const auto& [name, value] : pairs) {
-    std::string prefix = name + "=";
-    auto old = std::ranges::find_if(
-        config.env, [&](const std::string& variable) { return variable.starts_with(prefix); });
-    if (old == config.env.end()) old = config.env.insert(old, std::string());
-    *old = prefix + value;
-  }
+  for (const auto& [name, value] : pairs) set_env(config.env, name, value);
   return {};
 }
 
@@ -144,35 +133,10 @@ Result<void> change_volume(ImageRunConfig& config, std::string_view text) {
   return {};
 }
 
-// Relative to the directory so far; "." and ".." are resolved as text, never above "/".
 Result<void> change_workdir(ImageRunConfig& config, std::string_view text) {
   TRY(std::string path, single_text(config, text));
-  if (!path.starts_with('/')) path = config.working_dir + "/" + path;
-  Texts parts;
-  for (std::string_view part : split(path, '/')) {
-    if (part == "..") {
-      if (!parts.empty()) parts.pop_back();
-    } else if (!part.empty() && part != ".") {
-      parts.emplace_back(part);
-    }
-  }
-  config.working_dir = "/" + join(parts, "/");
+  config.working_dir = joined_path(config.working_dir, path);
   return {};
-}
-
-bool is_signal(std::string_view text) {
-  if (auto number = parse_u64(text)) return *number >= 1 && *number <= 64;
-  if (text.starts_with("SIG")) text.remove_prefix(3);
-  if (text == "RTMIN" || text == "RTMAX") return true;
-  if (text.starts_with("RTMIN+") || text.starts_with("RTMAX-")) {
-    auto offset = parse_u64(text.substr(6));
-    return offset && *offset <= 30;
-  }
-  for (int number = 1; number <= 31; ++number) {
-    const char* name = sigabbrev_np(number);
-    if (name != nullptr && text == name) return true;
-  }
-  return false;
 }
 
 Result<void> change_stop_signal(ImageRunConfig& config, std::string_view text) {

@@ -43,7 +43,7 @@ struct ImageRunConfig {
   std::vector<std::string> shell;
   std::vector<std::string> on_build;
   std::optional<Healthcheck> healthcheck;
-  bool args_escaped = false;  // ArgsEscaped: Docker's builder sets it with a CMD in shell form
+  bool args_escaped = false;  // ArgsEscaped: Docker's builder sets it with every CMD
 };
 
 struct History {
