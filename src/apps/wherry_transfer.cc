@@ -1,6 +1,7 @@
-// wherry-transfer's main: one download. fd 0: the job, one JSON object {"url", "max_bytes"}; fd 1:
-// the body; fd 3: JSON lines {"bytes", "total"} (dropped when nobody reads), last {"done": bytes}
-// or {"error": {...}}.
+// wherry-transfer's main: a registry's repository for the socket at fd 0 (`serve`), or one
+// download. The latter: fd 0: the job, one JSON object {"url", "max_bytes"}; fd 1: the body; fd 3:
+// JSON lines {"bytes", "total"} (dropped when nobody reads), last {"done": bytes} or {"error":
+// {...}}.
 #include <curl/curl.h>
 #include <fcntl.h>
 
@@ -11,6 +12,7 @@
 #include "sys/fd.h"
 #include "wire/confinement.h"
 #include "wire/download.h"
+#include "wire/service.h"
 
 namespace {
 
@@ -55,11 +57,21 @@ Result<uint64_t> run() {
   return wire::download(job, kBodyFd, tell_progress);
 }
 
+int serve() {
+  Result<void> served = wire::confine_transfer();
+  if (served) served = wire::serve(kJobFd);
+  if (served) return 0;
+  std::string line = "wherry-transfer: " + served.error().message() + "\n";
+  [[maybe_unused]] Result<void> told = sys::write_all(2, line);
+  return 1;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   arm_failpoints();
   curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (argc > 1 && std::string_view(argv[1]) == "serve") return serve();
   Result<uint64_t> done = run();
   // The reader of the body sees its end before it asks how it went.
   close(kBodyFd);

@@ -2,10 +2,10 @@
 
 #include <signal.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "transfer/helper_environment.h"
 
 namespace wherry::transfer {
 namespace {
@@ -14,17 +14,6 @@ using nlohmann::json;
 
 constexpr const char* kProgram = "wherry-transfer";
 constexpr size_t kMaxEvents = 16u << 20;
-// curl reads http_proxy in lower case only; the others in both.
-constexpr const char* kProxyVariables[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
-                                           "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
-
-std::vector<std::string> environment() {
-  std::vector<std::string> variables = sys::inherited_test_environment();
-  for (const char* name : kProxyVariables)
-    if (const char* value = getenv(name)) variables.push_back(std::string(name) + "=" + value);
-  return variables;
-}
-
 Error no_report(int code) {
   return Error(
       ErrorKind::kInternal,
@@ -61,7 +50,7 @@ Result<Fetch> fetch_url(const std::string& url, uint64_t max_bytes) {
   sys::SpawnOptions options;
   TRY_CTX(options.program, sys::find_helper(kProgram), context);
   options.arguments = {kProgram};
-  options.environment = environment();
+  options.environment = helper_environment();
   TRY(sys::Pipe job, sys::make_pipe());
   TRY(sys::Pipe body, sys::make_pipe());
   TRY(sys::Pipe events, sys::make_pipe());

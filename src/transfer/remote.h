@@ -36,6 +36,10 @@ struct Endpoint {
   bool verify_tls = true;  // false: listed as insecure
   std::string ca_file, client_cert, client_key;  // /etc/docker/certs.d; empty: the system's
   std::optional<Credentials> credentials;
+  // How long a connection may take, how long less than a KiB a second may come, and the pause
+  // before the first of five retries, which doubles. WHERRY_TRANSFER_PATIENCE=CONNECT,STALL,BACKOFF
+  // (milliseconds) overrides them for tests.
+  uint32_t connect_ms = 30'000, stall_ms = 60'000, backoff_ms = 250;
 };
 
 struct RemoteManifest {
@@ -49,6 +53,8 @@ struct BlobJob {
   Digest digest;
   uint64_t size = 0;  // as the descriptor says; more or less is kCorrupt
   int fd = -1;        // download: written in order; upload: read from its beginning with pread
+  // Download: where else the bytes may be (a descriptor's `urls`); never with credentials.
+  std::vector<std::string> urls = {};
 };
 
 class Remote {
@@ -76,7 +82,14 @@ class Remote {
   // True: mounted. False: the registry wants the bytes.
   Result<bool> mount_blob(const Digest& digest, const std::string& from_repository);
 
-  // Transfers run in the helper, several at once. Ids are small numbers that events carry.
+  // The last error was that an https server speaks plain HTTP: an insecure one may be asked again
+  // by http.
+  bool met_plain_http() const;
+
+  // Transfers run in the helper, several at once. Ids are small numbers that events carry. The
+  // descriptor stays the caller's, who closes it at once when it is a pipe's end (which becomes
+  // non-blocking). A pipe's reader sees its end before the event; only kDone says that the bytes
+  // are what they must be.
   Result<int> start_download(const BlobJob& job);
   Result<int> start_upload(const BlobJob& job);
   struct Event {

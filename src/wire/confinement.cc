@@ -14,7 +14,7 @@ namespace {
 
 // The user of no files: what only root may read stays unread.
 constexpr unsigned kNobody = 65534;
-constexpr uint64_t kFiles = 64;
+constexpr uint64_t kFiles = 512;
 
 constexpr std::string_view kSystemCalls[] = {
     // the network, with the resolver and its threads

@@ -27,7 +27,7 @@ ALLOWED = {
     "network": {"base", "sys", "state"},
     "store": _BELOW_STORE,
     "monitor": {"base", "sys", "oci", "runtime", "names"},
-    "transfer": _BELOW_STORE | {"store"},
+    "transfer": _BELOW_STORE | {"store", "wire"},
     "engine": _ENGINE - {"engine"},
     "build": _ENGINE,
     "cli": _ENGINE | {"build"},
