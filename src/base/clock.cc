@@ -55,6 +55,35 @@ bool literal(std::string_view text, size_t& at, char c) {
   return true;
 }
 
+std::optional<int64_t> parse_unix_time(std::string_view text) {
+  auto [seconds_text, fraction] = split_once(text, '.');
+  auto seconds = parse_i64(seconds_text);
+  if (!seconds || *seconds > INT64_MAX / kSecond - 1 || *seconds < INT64_MIN / kSecond + 1)
+    return std::nullopt;
+  int64_t nanos = 0;
+  if (fraction) {
+    if (fraction->empty() || fraction->size() > 9) return std::nullopt;
+    auto digits = parse_u64(*fraction);
+    if (!digits) return std::nullopt;
+    nanos = static_cast<int64_t>(*digits);
+    for (size_t i = fraction->size(); i < 9; ++i) nanos *= 10;
+  }
+  return *seconds * kSecond + (*seconds < 0 ? -nanos : nanos);
+}
+
+std::optional<int64_t> parse_local_time(const std::string& text) {
+  for (const char* form : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"}) {
+    tm parts{};
+    parts.tm_isdst = -1;
+    const char* end = strptime(text.c_str(), form, &parts);
+    if (end == nullptr || *end != '\0') continue;
+    time_t seconds = mktime(&parts);
+    if (seconds == -1) return std::nullopt;
+    return static_cast<int64_t>(seconds) * kSecond;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 int64_t wall_clock_ns() {
@@ -174,6 +203,13 @@ std::string human_duration(int64_t ns) {
   if (hours < 24 * 30 * 2) return plural(hours / 24 / 7, "week");
   if (hours < 24 * 365 * 2) return plural(hours / 24 / 30, "month");
   return plural(hours / 24 / 365, "year");
+}
+
+std::optional<int64_t> parse_time_bound(std::string_view text, int64_t now_ns) {
+  if (auto time = parse_rfc3339(text)) return time;
+  if (auto time = parse_unix_time(text)) return time;
+  if (auto ago = parse_go_duration(text)) return now_ns - *ago;
+  return parse_local_time(std::string(text));
 }
 
 }  // namespace wherry

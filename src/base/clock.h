@@ -25,6 +25,9 @@ inline constexpr const char* kZeroTime = "0001-01-01T00:00:00Z";
 
 // Go durations ("1h30m", "100ms", "-5s") in nanoseconds; nullopt when malformed.
 std::optional<int64_t> parse_go_duration(std::string_view text);
+// What --since, --until and the filter until= take: RFC 3339 (also without zone, seconds or time:
+// local), Unix seconds with a fraction, or a Go duration before `now_ns`.
+std::optional<int64_t> parse_time_bound(std::string_view text, int64_t now_ns);
 // Docker's human words: "Less than a second", "4 seconds", "About a minute", ..., "2 years".
 std::string human_duration(int64_t ns);
 

@@ -33,6 +33,14 @@ constexpr CommandSpec kCommands[] = {
      kAny, kill_containers},
     {"rm|container rm|container remove", kContainers, "Remove containers", &kRemoveFlags, 1, kAny,
      remove_containers},
+    {"pause|container pause", "CONTAINER [CONTAINER...]", "Freeze all processes of containers",
+     &kNoFlags, 1, kAny, pause_containers},
+    {"unpause|container unpause", "CONTAINER [CONTAINER...]",
+     "Let the processes of paused containers go on", &kNoFlags, 1, kAny, unpause_containers},
+    {"rename|container rename", "CONTAINER NEW_NAME", "Give a container another name", &kNoFlags, 2,
+     2, rename_container},
+    {"container prune", "[OPTIONS]", "Remove all containers that do not run", &kContainerPruneFlags,
+     0, 0, prune_containers},
     {"ps|container ls|container list|container ps", "[OPTIONS]", "List containers", &kListFlags, 0,
      0, list_containers},
     {"logs|container logs", "[OPTIONS] CONTAINER", "Show what a container has written", &kLogsFlags,
@@ -87,11 +95,10 @@ constexpr std::string_view kGroups[] = {"container", "image", "volume", "system"
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "build",   "builder", "buildx",  "commit", "compose", "context",   "cp",
-    "diff",    "events",  "export",  "load",   "login",   "logout",    "manifest",
-    "network", "pause",   "plugin",  "port",   "pull",    "push",      "rename",
-    "save",    "search",  "stats",   "swarm",  "top",     "trust",     "unpause",
-    "update",  "node",    "service", "stack",  "secret",  "checkpoint"};
+    "build",  "builder", "buildx", "commit",  "compose", "context",  "cp",        "diff",
+    "events", "export",  "load",   "login",   "logout",  "manifest", "network",   "plugin",
+    "port",   "pull",    "push",   "save",    "search",  "stats",    "swarm",     "top",
+    "trust",  "update",  "node",   "service", "stack",   "secret",   "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');

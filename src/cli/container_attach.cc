@@ -156,7 +156,9 @@ Result<int> attach_container(Invocation& call) {
 
 Result<int> exec_in_container(Invocation& call) {
   Result<int> code = exec_attached(call);
-  return code ? *code : report_start_failure(code.error());
+  if (code) return *code;
+  report_error(code.error());
+  return exec_failure_code(code.error());
 }
 
 }  // namespace wherry::cli

@@ -36,7 +36,7 @@ struct LogOptions {
 Result<std::optional<int64_t>> time_option(const ParsedFlags& flags, std::string_view name) {
   std::string text = flags.text(name);
   if (text.empty()) return std::nullopt;
-  auto time = parse_log_time(text, wall_clock_ns());
+  auto time = parse_time_bound(text, wall_clock_ns());
   if (!time)
     return Error(ErrorKind::kInvalidArgument,
                  fmt::format("invalid value for \"{}\": '{}'", name, text))

@@ -4,6 +4,11 @@
 
 namespace wherry::cli {
 
+int exec_failure_code(const Error& error) {
+  if (error.message().contains("unable to find ")) return kNotInvocable;
+  return start_failure_code(error, 1);
+}
+
 int start_failure_code(const Error& error, int otherwise) {
   std::string_view message = error.message();
   size_t at = message.find("exec: \"");

@@ -12,5 +12,7 @@ inline constexpr int kNotFoundExit = 127;  // the program is not there
 // For an error of run, start -a or exec: 126 or 127 when the program could not be executed (the
 // runtime's words behind `exec: "..."` say which), else `otherwise`.
 int start_failure_code(const Error& error, int otherwise);
+// For exec: also 126 when the user or group is not in the container.
+int exec_failure_code(const Error& error);
 
 }  // namespace wherry::cli

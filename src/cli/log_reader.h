@@ -28,10 +28,6 @@ struct LogRecord {
 // nullopt: damaged.
 std::optional<LogRecord> parse_log_record(std::string_view line);
 
-// --since and --until: RFC 3339 (also without zone, seconds or time: local), Unix seconds with a
-// fraction, or a Go duration before `now_ns`.
-std::optional<int64_t> parse_log_time(std::string_view text, int64_t now_ns);
-
 class LogReader {
  public:
   using Sink = std::function<Result<void>(const LogRecord&)>;

@@ -85,11 +85,12 @@ Result<void> add_published_port(engine::PortMap& map, std::string_view text) {
   if (!parts.host.empty()) {
     host = parse_range(parts.host);
     if (!host) return invalid(fmt::format("invalid hostPort: {}", parts.host));
-    if (host->count() != container->count() && container->count() == 1)
-      return Error(ErrorKind::kUnsupported,
-                   fmt::format("cannot publish '{}': a range of host ports for one container port "
-                               "is not supported yet",
-                               text));
+    if (host->count() != container->count() && container->count() == 1) {
+      // One of them, as is free.
+      map[fmt::format("{}/{}", container->first, protocol)].push_back(
+          {.host_ip = parts.ip, .host_port = std::string(parts.host)});
+      return {};
+    }
     if (host->count() != container->count())
       return invalid(fmt::format("invalid ranges specified for container and host Ports: {} and {}",
                                  parts.container, parts.host));

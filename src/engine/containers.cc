@@ -205,6 +205,9 @@ Result<Engine::RunResult> LocalEngine::start(const std::string& name,
   TRY(ContainerRecord record, find_record(found.id));
   TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kHolder));
   if (view.running()) {
+    TRY(bool paused, is_paused(record.id));
+    if (paused)
+      return Error(ErrorKind::kConflict, "cannot start a paused container, try unpause instead");
     RunResult already{record.id, {}, {}};
     if (attach) {
       TRY(already.session, this->attach(record.id, *attach));

@@ -111,6 +111,13 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // What list and prune commands take and what prune commands give back.
+  using Filters = std::vector<std::pair<std::string, std::string>>;
+  struct Pruned {
+    std::vector<std::string> names;
+    uint64_t bytes = 0;
+  };
+
   // --- containers
   // Records a container in state "created". The image must be there (kNotFound otherwise).
   // Warnings (e.g. a clamped limit) are for stderr.
@@ -143,6 +150,10 @@ class Engine {
   virtual Result<void> restart(const std::string& name, std::optional<int> timeout,
                                const std::string& signal) = 0;
   virtual Result<void> kill(const std::string& name, const std::string& signal) = 0;
+  // Freezes and thaws every process of a running container. kConflict in Docker's words otherwise.
+  virtual Result<void> pause(const std::string& name) = 0;
+  virtual Result<void> unpause(const std::string& name) = 0;
+  virtual Result<void> rename(const std::string& name, const std::string& new_name) = 0;
   virtual Result<void> remove(const std::string& name, bool force, bool volumes) = 0;
   virtual Result<int> wait(const std::string& name) = 0;  // the exit code
   virtual Result<ContainerRecord> inspect(const std::string& name) = 0;
@@ -172,23 +183,25 @@ class Engine {
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
 
   // --- volumes
-  using Filters = std::vector<std::pair<std::string, std::string>>;
   // One that is there already is returned as it is.
   virtual Result<Volume> create_volume(const VolumeRequest& request) = 0;
   virtual Result<std::vector<Volume>> volumes(const Filters& filters) = 0;  // by name
   virtual Result<Volume> volume(const std::string& name) = 0;
   // kConflict while a container mounts it, running or not. `force`: a missing one is fine.
   virtual Result<void> remove_volume(const std::string& name, bool force) = 0;
-  struct Pruned {
-    std::vector<std::string> names;
-    uint64_t bytes = 0;
-  };
   // Those that no container mounts: anonymous ones, or all with the filter all=true.
   virtual Result<Pruned> prune_volumes(const Filters& filters) = 0;
 
   // What a builder in this process works with (engine/build_host.h). kUnsupported: builds of this
   // engine happen elsewhere.
   virtual Result<BuildHost*> build_host() = 0;
+
+  // --- pruning
+  // Containers that do not run. Filters: until, label, label!.
+  virtual Result<Pruned> prune_containers(const Filters& filters) = 0;
+  // What the kernel holds for networks that no container is attached to: bridges, rules,
+  // forwarding. They come back with the next container. Names of the networks.
+  virtual Result<std::vector<std::string>> prune_networks() = 0;
 
   virtual Result<Info> info() = 0;
 };

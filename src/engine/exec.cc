@@ -65,6 +65,10 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   TRY(ContainerRecord record, find_record(name));
   TRY(RunView view, observe_run(fds_.run_containers.get(), record.id, Sight::kOnlooker));
   if (!view.running()) return not_running(record);
+  TRY(bool paused, is_paused(record.id));
+  if (paused)
+    return Error(ErrorKind::kConflict,
+                 "Container " + record.name + " is paused, unpause the container before exec");
   HostConfig confinement = record.host_config;
   confinement.privileged = confinement.privileged || request.privileged;
   TRY(HostFacts host, gather_host_facts(confinement));

@@ -176,7 +176,6 @@ Result<std::optional<network::Attachment>> LocalEngine::lease_network(
   if (record.host_config.network_mode != "bridge") return std::optional<network::Attachment>();
   TraceScope trace("engine.launch.network");
   TRY(network::Network bridge, networks_.default_bridge());
-  TRY_VOID(networks_.ensure_bridge(bridge));
   TRY(auto requests,
       port_requests(record.host_config.port_bindings, options_.default_publish_address));
   Result<network::Attachment> attachment = networks_.attach(bridge, record.id, requests);
@@ -186,7 +185,13 @@ Result<std::optional<network::Attachment>> LocalEngine::lease_network(
     TRY_VOID(recover());
     attachment = networks_.attach(bridge, record.id, requests);
   }
-  if (attachment) return std::optional(std::move(*attachment));
+  if (attachment) {
+    // After the lease, which keeps others from taking the bridge away.
+    Result<void> ready = networks_.ensure_bridge(bridge);
+    if (ready) return std::optional(std::move(*attachment));
+    [[maybe_unused]] Result<void> released = networks_.release(record.id);
+    return std::move(ready.error());
+  }
   if (attachment.error().kind() == ErrorKind::kConflict)
     return explain_port_conflict(attachment.error(), requests);
   return std::move(attachment.error());

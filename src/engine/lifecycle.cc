@@ -73,6 +73,7 @@ Result<void> LocalEngine::end_process(const ContainerRecord& record, int signal,
   // It has ended at this moment.
   if (!asked && gone(asked.error())) return settle(record.id);
   if (!asked) return asked;
+  TRY_VOID(thaw(record.id));
   Result<std::optional<monitor::Exited>> exited =
       wait_for_exit(*client, timeout ? int64_t{*timeout} * 1000 : -1);
   if (exited && !*exited) {
@@ -131,7 +132,7 @@ Result<void> LocalEngine::kill(const std::string& name, const std::string& signa
   Result<void> sent = client->call(monitor::Signal{number});
   if (!sent && gone(sent.error())) return not_running(record, "kill");
   TRY_VOID_CTX(sent, "cannot kill container: " + record.name);
-  return {};
+  return thaw(record.id);
 }
 
 Result<void> LocalEngine::remove(const std::string& name, bool force, bool volumes) {

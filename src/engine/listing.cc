@@ -47,7 +47,8 @@ Result<Engine::LogFile> LocalEngine::log(const std::string& name, bool follow) {
   TRY(ContainerRecord record, inspect(name));
   LogFile file{paths_.log_path(record.id), record, {}};
   if (record.host_config.log_config.driver == "none") file.path.clear();
-  if (!follow || file.path.empty() || record.state.status != "running") return file;
+  bool ended = record.state.status != "running" && record.state.status != "paused";
+  if (!follow || file.path.empty() || ended) return file;
   TRY(std::optional<monitor::Client> connected, connect(record.id));
   if (!connected) return file;
   // Asked for before the caller reads the file, so that no growth is missed.
@@ -72,6 +73,8 @@ Result<std::unique_ptr<Session>> LocalEngine::attach(const std::string& name,
                                                      AttachStreams streams) {
   TRY(ContainerRecord record, inspect(name));
   TRY(std::optional<monitor::Client> connected, connect(record.id));
+  if (record.state.status == "paused")
+    return Error(ErrorKind::kConflict, "You cannot attach to a paused container, unpause it first");
   if (record.state.status != "running" || !connected)
     return Error(ErrorKind::kConflict, "You cannot attach to a stopped container, start it first");
   auto client = std::make_shared<monitor::Client>(std::move(*connected));

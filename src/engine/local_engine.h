@@ -4,7 +4,8 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   build_step.cc sandbox.cc exec.cc images.cc local_volumes.cc bootstrap.cc info.cc
+//   pause.cc   prune.cc   build_step.cc sandbox.cc exec.cc images.cc local_volumes.cc
+//   bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -64,6 +65,9 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<void> restart(const std::string& name, std::optional<int> timeout,
                        const std::string& signal) override;
   Result<void> kill(const std::string& name, const std::string& signal) override;
+  Result<void> pause(const std::string& name) override;
+  Result<void> unpause(const std::string& name) override;
+  Result<void> rename(const std::string& name, const std::string& new_name) override;
   Result<void> remove(const std::string& name, bool force, bool volumes) override;
   Result<int> wait(const std::string& name) override;
   Result<ContainerRecord> inspect(const std::string& name) override;
@@ -82,6 +86,8 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<Volume> volume(const std::string& name) override;
   Result<void> remove_volume(const std::string& name, bool force) override;
   Result<Pruned> prune_volumes(const Filters& filters) override;
+  Result<Pruned> prune_containers(const Filters& filters) override;
+  Result<std::vector<std::string>> prune_networks() override;
   Result<Info> info() override;
 
   // --- build_step.cc
@@ -168,6 +174,11 @@ class LocalEngine final : public Engine, public BuildHost {
   // --- lifecycle.cc
   Result<std::optional<monitor::Client>> connect(const std::string& id);
   Result<void> end_process(const ContainerRecord& record, int signal, std::optional<int> timeout);
+
+  // --- pause.cc
+  Result<bool> is_paused(const std::string& id);
+  // After a signal: a paused process takes it once it runs again.
+  Result<void> thaw(const std::string& id);
 
   // --- recovery.cc
   Result<void> recover();

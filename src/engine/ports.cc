@@ -48,10 +48,13 @@ Result<std::vector<network::PortRequest>> port_requests(const PortMap& bindings,
       if (!request.host_ip.empty() && !is_address(request.host_ip))
         return invalid("invalid host address '" + request.host_ip + "' for port " + container_port);
       if (!host.host_port.empty()) {
-        auto port = parse_u64(host.host_port);
-        if (!port || *port > 65535)
+        auto [first, last] = split_once(host.host_port, '-');
+        auto port = parse_u64(first);
+        auto end = last ? parse_u64(*last) : port;
+        if (!port || !end || *end > 65535 || *end < *port || (last && *port == 0))
           return invalid("invalid host port '" + host.host_port + "' for port " + container_port);
         request.host_port = static_cast<uint16_t>(*port);
+        if (*end > *port) request.host_port_last = static_cast<uint16_t>(*end);
       }
       requests.push_back(std::move(request));
     }

@@ -17,7 +17,7 @@ namespace wherry::engine {
 // "80/tcp" -> bindings
 struct PortBinding {
   std::string host_ip;
-  std::string host_port;  // decimal, or empty: choose
+  std::string host_port;  // decimal; "FIRST-LAST": a free one of them; empty: choose
 };
 using PortMap = std::map<std::string, std::vector<PortBinding>>;
 

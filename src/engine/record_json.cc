@@ -43,7 +43,7 @@ Json port_map(const PortMap& ports) {
 
 Json state_json(const ContainerState& state) {
   return {{"Status", state.status},
-          {"Running", state.status == "running"},
+          {"Running", state.status == "running" || state.status == "paused"},
           {"Paused", state.status == "paused"},
           {"Restarting", false},
           {"OOMKilled", state.oom_killed},

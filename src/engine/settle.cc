@@ -157,7 +157,8 @@ Result<std::optional<ContainerRecord>> LocalEngine::current(ContainerRecord reco
     }
   }
   if (view.running()) {
-    record.state.status = "running";
+    TRY(bool paused, is_paused(record.id));
+    record.state.status = paused ? "paused" : "running";
     record.state.pid = view.state.pid;
     record.state.exit_code = 0;
     record.state.error.clear();

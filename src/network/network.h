@@ -30,12 +30,14 @@ struct Network {
   int64_t created_ns = 0;
 };
 
-// A port as the user asked for it; host_port 0: choose a free one.
+// A port as the user asked for it; host_port 0: choose a free one; with host_port_last: a free one
+// from host_port to it.
 struct PortRequest {
   std::string protocol = "tcp";  // tcp, udp
   std::string host_ip;           // empty: 0.0.0.0 and [::]
   uint16_t host_port = 0;
   uint16_t container_port = 0;
+  uint16_t host_port_last = 0;
 };
 struct PortLease {
   std::string protocol;
@@ -81,8 +83,9 @@ class Networks {
   Result<void> prune(const std::vector<std::string>& live_container_ids);
   // Removes temp files that a killed command left; leaves all alone while another one is at work.
   Result<void> sweep();
-  // Removes what ensure_bridge made: for uninstall and for tests.
-  Result<void> remove_bridge(const Network& network);
+  // Removes what ensure_bridge made, unless a container holds an address there (false). The next
+  // attach makes it again.
+  Result<bool> remove_idle_bridge(const Network& network);
 
  private:
   state::Database& database_;

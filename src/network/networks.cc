@@ -170,13 +170,15 @@ Result<void> Networks::ensure_bridge(const Network& network) {
   return {};
 }
 
-Result<void> Networks::remove_bridge(const Network& network) {
+Result<bool> Networks::remove_idle_bridge(const Network& network) {
   TRY_VOID(require_bridge(network));
   std::string context = "cannot remove network '" + network.name + "'";
   TRY_CTX(RunDir run_dir, RunDir::open(run_root_fd_), context);
   TRY_CTX(sys::FileLock lock, run_dir.lock(), context);
+  TRY_CTX(Leases leases, run_dir.read_leases(), context);
+  if (!leases.addresses.empty()) return false;
   TRY_VOID_CTX(unmake_bridge(run_dir, plan_of(network, tag_)), context);
-  return {};
+  return true;
 }
 
 }  // namespace wherry::network

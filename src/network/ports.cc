@@ -76,6 +76,17 @@ Result<uint16_t> choose_port(Leases& leases, const PortRequest& request,
                                                   request.protocol);
 }
 
+Result<uint16_t> choose_port_of_range(const Leases& leases, const PortRequest& request,
+                                      const std::vector<std::string>& addresses) {
+  for (uint32_t port = request.host_port; port <= request.host_port_last; ++port)
+    if (is_free(leases, request, addresses, static_cast<uint16_t>(port)))
+      return static_cast<uint16_t>(port);
+  return Error(ErrorKind::kResourceExhausted,
+               "no host port of " + std::to_string(request.host_port) + "-" +
+                   std::to_string(request.host_port_last) + "/" + request.protocol +
+                   " is free for container port " + std::to_string(request.container_port));
+}
+
 Result<void> lease_port(Leases& leases, const std::string& container_id, uint32_t container_address,
                         const PortRequest& request) {
   TRY_VOID(check(request));
@@ -83,6 +94,8 @@ Result<void> lease_port(Leases& leases, const std::string& container_id, uint32_
   uint16_t port = request.host_port;
   if (port == 0) {
     TRY(port, choose_port(leases, request, addresses));
+  } else if (request.host_port_last > port) {
+    TRY(port, choose_port_of_range(leases, request, addresses));
   } else {
     for (const std::string& address : addresses)
       if (const PortHolder* holder = find_conflict(leases, request.protocol, address, port))

@@ -60,6 +60,8 @@ class Cgroup {
   Result<void> kill_all(int timeout_ms) const;
   // Returns when everything is frozen (or thawed).
   Result<void> freeze(bool frozen) const;
+  // Whether freeze(true) is in effect.
+  Result<bool> frozen() const;
   // Removes it, children deepest first, in every hierarchy. Waits shortly for processes that are
   // just dying; a living one is kConflict.
   Result<void> remove() const;

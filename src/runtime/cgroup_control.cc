@@ -95,6 +95,17 @@ Result<uint64_t> Cgroup::process_count() const {
   return all.size();
 }
 
+Result<bool> Cgroup::frozen() const {
+  if (!v2_.directory.empty()) {
+    TRY(const auto state, read_cgroup_file(v2_.directory, "cgroup.freeze"));
+    if (state && *state == "1") return true;
+  }
+  const std::string* freezer = freezer_of(v1_);
+  if (freezer == nullptr) return false;
+  TRY(const auto state, read_cgroup_file(*freezer, kFreezerFile));
+  return state && *state != "THAWED";
+}
+
 Result<void> Cgroup::freeze(bool frozen) const {
   const int64_t deadline = monotonic_ns() + kFreezeTimeout;
   const std::string* freezer = freezer_of(v1_);
@@ -231,6 +242,15 @@ Result<void> remove_cgroup(const std::string& cgroups_path) {
 Result<void> freeze_cgroup(const std::string& cgroups_path, bool frozen) {
   TRY(const Cgroup cgroup, Cgroup::open(cgroups_path));
   return cgroup.freeze(frozen);
+}
+
+Result<bool> cgroup_frozen(const std::string& cgroups_path) {
+  bool frozen = false;
+  TRY_VOID(with_cgroup(cgroups_path, [&](const Cgroup& cgroup) -> Result<void> {
+    TRY(frozen, cgroup.frozen());
+    return {};
+  }));
+  return frozen;
 }
 
 Result<void> enter_cgroup(const std::string& cgroups_path) {

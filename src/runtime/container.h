@@ -155,6 +155,8 @@ Result<void> kill_cgroup(const std::string& cgroups_path, int timeout_ms);
 Result<void> remove_cgroup(const std::string& cgroups_path);
 // SIGSTOP-free pause and resume through the freezer.
 Result<void> freeze_cgroup(const std::string& cgroups_path, bool frozen);
+// Whether it is paused; a missing cgroup is not.
+Result<bool> cgroup_frozen(const std::string& cgroups_path);
 
 // Moves the calling process into the engine's own cgroup on every hierarchy (v1 by writing 0 to
 // `tasks`), made when missing: `cgroups_path` like "/wherry/engine". A container never depends on

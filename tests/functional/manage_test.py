@@ -106,6 +106,7 @@ class Exec(FunctionalTest):
         name = self.running()
         self.assert_fails(self.w.try_run("exec", name, "nonesuch"), 127, "nonesuch")
         self.assert_fails(self.w.try_run("exec", name, "/etc/not-executable"), 126, "permission denied")
+        self.assert_fails(self.w.try_run("exec", "-u", "nobody-known", name, "true"), 126, "nobody-known")
 
     def test_a_stopped_container_is_refused(self):
         self.w.detached("--name", "over", IMAGE, "true")

@@ -86,9 +86,15 @@ class Ports(FunctionalTest):
                          ["18210", "18211", "18212"])
         self.assertEqual(self.ask("127.0.0.1", 18211), "hello\n")
 
-    def test_a_host_range_for_one_port_is_refused_by_name(self):
+    def test_a_host_range_for_one_port_gives_free_ones_until_none_is_left(self):
+        names = [self.running("-p", "18220-18221:80") for _ in range(2)]
+        ports = [self.w.inspect(name)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"] for name in names]
+        self.assertEqual(ports, ["18220", "18221"])
         done = self.w.try_run("run", "-d", "-p", "18220-18221:80", IMAGE, "true")
-        self.assert_fails(done, 125, "18220-18221:80", "not supported yet")
+        self.assert_fails(done, 125, "no host port of 18220-18221/tcp is free")
+        self.w.ok("rm", "-f", names[0])
+        again = self.running("-p", "18220-18221:80")
+        self.assertEqual(self.w.inspect(again)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"], "18220")
 
     def test_a_taken_port_names_its_owner_and_is_free_after_stop(self):
         self.running("--name", "owner", "-p", "18230:80")

@@ -23,8 +23,10 @@ void ensure(Root& root) {
 }
 
 void remove(Root& root) {
-  Result<void> removed = root.networks->remove_bridge(root.bridge);
+  ASSERT_TRUE(root.networks->prune({}));
+  Result<bool> removed = root.networks->remove_idle_bridge(root.bridge);
   ASSERT_TRUE(removed.has_value()) << removed.error().message();
+  EXPECT_TRUE(*removed);
 }
 
 class Bridge : public HostTest {};
@@ -142,7 +144,7 @@ TEST_F(Bridge, IsFinishedByTheNextAfterAKillAtAnyStep) {
       setenv("WHERRY_FAILPOINT", (std::string(step) + ":kill").c_str(), 1);
       arm_failpoints();
       (void)!root.networks->ensure_bridge(root.bridge);
-      (void)!root.networks->remove_bridge(root.bridge);
+      (void)!root.networks->remove_idle_bridge(root.bridge);
       _exit(0);
     }
     int status = 0;

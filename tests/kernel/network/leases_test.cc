@@ -43,7 +43,9 @@ TEST_F(LeaseFiles, OfAKilledProcessAreFreeAfterAPrune) {
     Result<Attachment> next = root.networks->attach(root.bridge, kSecond, {{"tcp", "", 8080, 80}});
     ASSERT_TRUE(next.has_value()) << step << ": " << next.error().message();
     EXPECT_EQ(shell("grep -c ^address " + root.directory + "/run/network/leases"), "1\n") << step;
-    ASSERT_TRUE(root.networks->remove_bridge(root.bridge));
+    EXPECT_FALSE(*root.networks->remove_idle_bridge(root.bridge)) << "it is in use";
+    ASSERT_TRUE(root.networks->release(kSecond));
+    EXPECT_TRUE(*root.networks->remove_idle_bridge(root.bridge)) << step;
   }
 }
 

@@ -276,11 +276,14 @@ TEST_F(CgroupTest, FreezeStopsTheClockAndThawGoesOn) {
   };
   ASSERT_EQ(::write(acks.write.get(), "a", 1), 1);
   EXPECT_TRUE(answers(5000));
+  EXPECT_FALSE(*cgroup_frozen(path_));
   ASSERT_TRUE(freeze_cgroup(path_, true));
   ASSERT_TRUE(freeze_cgroup(path_, true));
+  EXPECT_TRUE(*cgroup_frozen(path_));
   ASSERT_EQ(::write(acks.write.get(), "a", 1), 1);
   EXPECT_FALSE(answers(100));
   ASSERT_TRUE(freeze_cgroup(path_, false));
+  EXPECT_FALSE(*cgroup_frozen(path_));
   EXPECT_TRUE(answers(5000));
 }
 

@@ -52,5 +52,21 @@ TEST(HumanDuration, SpeaksDockersWords) {
     EXPECT_EQ(human_duration(seconds * kSecond), words);
 }
 
+TEST(TimeBound, TakesAllOfDockersForms) {
+  constexpr int64_t kNow = 1'000'000'000'000'000'000;
+  constexpr int64_t kSecond = 1'000'000'000;
+  EXPECT_EQ(parse_time_bound("2001-09-09T01:46:40Z", kNow), kNow);
+  EXPECT_EQ(parse_time_bound("2001-09-09T03:46:40+02:00", kNow), kNow);
+  EXPECT_EQ(parse_time_bound("1000000000", kNow), kNow);
+  EXPECT_EQ(parse_time_bound("1000000000.25", kNow), kNow + kSecond / 4);
+  EXPECT_EQ(parse_time_bound("10m", kNow), kNow - 600 * kSecond);
+  EXPECT_EQ(parse_time_bound("1h30m", kNow), kNow - 5400 * kSecond);
+  EXPECT_TRUE(parse_time_bound("2001-09-09", kNow));
+  EXPECT_TRUE(parse_time_bound("2001-09-09T01:46", kNow));
+  for (std::string_view bad :
+       {"", "x", "yesterday", "1.", "1.2.3", "99999999999999999999", "2001-13-01"})
+    EXPECT_FALSE(parse_time_bound(bad, kNow)) << bad;
+}
+
 }  // namespace
 }  // namespace wherry

@@ -144,21 +144,5 @@ TEST(MessageStarts, AreKeptPerStream) {
   EXPECT_TRUE(starts.begins({"c\n", 1, 0}));
 }
 
-TEST(LogTime, TakesAllOfDockersForms) {
-  constexpr int64_t kNow = 1'000'000'000'000'000'000;
-  constexpr int64_t kSecond = 1'000'000'000;
-  EXPECT_EQ(parse_log_time("2001-09-09T01:46:40Z", kNow), kNow);
-  EXPECT_EQ(parse_log_time("2001-09-09T03:46:40+02:00", kNow), kNow);
-  EXPECT_EQ(parse_log_time("1000000000", kNow), kNow);
-  EXPECT_EQ(parse_log_time("1000000000.25", kNow), kNow + kSecond / 4);
-  EXPECT_EQ(parse_log_time("10m", kNow), kNow - 600 * kSecond);
-  EXPECT_EQ(parse_log_time("1h30m", kNow), kNow - 5400 * kSecond);
-  EXPECT_TRUE(parse_log_time("2001-09-09", kNow));
-  EXPECT_TRUE(parse_log_time("2001-09-09T01:46", kNow));
-  for (std::string_view bad :
-       {"", "x", "yesterday", "1.", "1.2.3", "99999999999999999999", "2001-13-01"})
-    EXPECT_FALSE(parse_log_time(bad, kNow)) << bad;
-}
-
 }  // namespace
 }  // namespace wherry::cli
