@@ -53,9 +53,9 @@ constexpr int kIdleSeconds = 120, kHeadSeconds = 30, kBodySeconds = 60, kEndSeco
 constexpr uint32_t kMaxHead = 32u << 10;
 constexpr size_t kBuffer = 128u << 10, kPiece = 256u << 10;
 constexpr uint64_t kMaxSendAtOnce = 8u << 20;
-// So much of a body that nobody wants is read, to keep the connection or to let the client see the
-// answer before the end.
-constexpr uint64_t kMaxDrained = 1u << 20;
+// So much of a body that nobody wants is read: a short one to keep the connection, of a long one
+// enough that most clients see the answer, which an end with unread bytes would take from them.
+constexpr uint64_t kMaxKept = 1u << 20, kMaxLingered = 64u << 20;
 constexpr unsigned kDiskThreads = 8;
 constexpr unsigned kPasswordThreads = 1, kMostPasswords = 64;
 
@@ -84,6 +84,20 @@ struct Turn {
   Response response;
   bool keep_alive = false;
   int64_t begin_ns = monotonic_ns();
+};
+
+// The body of a request as it is read. One with a length bypasses Beast's parser, which would copy
+// it once more and in small pieces.
+struct Body {
+  explicit Body(Parser& of) : parser(of) {
+    if (auto length = of.content_length_remaining()) left = *length;
+  }
+  bool done() const { return left ? *left == 0 : parser.is_done(); }
+
+  Parser& parser;
+  std::optional<uint64_t> left;
+  std::string piece;
+  size_t got = 0;  // of `piece`, by the last read
 };
 
 class Server : public HttpServer {
@@ -123,11 +137,16 @@ class Server : public HttpServer {
   awaitable<bool> await_first_byte(Stream& stream, boost::beast::flat_buffer& buffer,
                                    Watched& watched);
   template <class Stream>
-  awaitable<bool> take_body(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
+  awaitable<bool> read_piece(Stream& stream, boost::beast::flat_buffer& buffer, Body& body);
+  template <class Stream>
+  awaitable<bool> serve(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
+                        Turn& turn, Watched& watched);
+  template <class Stream>
+  awaitable<bool> take_body(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
                             Exchange& exchange, Watched& watched);
   template <class Stream>
-  awaitable<bool> drain(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
-                        Watched& watched);
+  awaitable<void> drain(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
+                        uint64_t limit, Watched& watched);
   template <class Stream>
   awaitable<bool> answer(Stream& stream, Turn& turn, Watched& watched);
   awaitable<bool> send_file(tcp::socket& socket, const FilePart& part, Watched& watched);
@@ -326,6 +345,7 @@ awaitable<void> Server::connection(tcp::socket socket, Connections::iterator wat
       log(Level::kDebug, "TLS: " + code.message());
     } else {
       co_await converse(stream, *watched);
+      watched->deadline = now_seconds() + kEndSeconds;
       co_await stream.async_shutdown(asio::redirect_error(use_awaitable, code));
     }
     forget(watched);
@@ -419,84 +439,95 @@ awaitable<bool> Server::next_request(Stream& stream, boost::beast::flat_buffer& 
   turn.request = request_of(parser);
   turn.keep_alive = parser.get().keep_alive();
   watched.deadline = now_seconds() + kBodySeconds;
+  bool more = co_await serve(stream, buffer, parser, turn, watched);
+  co_return more;
+}
+
+// True: the connection goes on.
+template <class Stream>
+awaitable<bool> Server::serve(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
+                              Turn& turn, Watched& watched) {
+  Body body(parser);
+  const std::string* expect = turn.request.header("expect");
+  bool waits = expect != nullptr && to_lower(*expect) == "100-continue";
   bool in = co_await admitted(turn.request);
-  bool body_read = parser.is_done();
   if (!in) {
     turn.response = service_->unauthorized();
   } else {
     Begun begun = co_await begin(turn.request);
     if (auto* exchange = std::get_if<std::unique_ptr<Exchange>>(&begun)) {
-      const std::string* expect = turn.request.header("expect");
-      if (expect != nullptr && to_lower(*expect) == "100-continue" && !body_read)
+      error_code code;
+      if (waits && !body.done())
         co_await asio::async_write(stream, asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25),
                                    asio::redirect_error(use_awaitable, code));
-      bool good = co_await take_body(stream, buffer, parser, **exchange, watched);
+      waits = false;
+      bool good = co_await take_body(stream, buffer, body, **exchange, watched);
       if (!good) co_return false;
-      body_read = parser.is_done();
       turn.response = co_await finish(**exchange);
     } else {
       turn.response = std::move(std::get<Response>(begun));
     }
   }
-  bool expected = turn.request.header("expect") != nullptr;
-  bool small = parser.content_length_remaining().value_or(0) <= kMaxDrained;
-  if (!body_read && !expected && small && turn.keep_alive) {
-    // A body that nobody wants but that is short: the connection is worth more.
-    body_read = co_await drain(stream, buffer, parser, watched);
-  }
-  if (!body_read || ending_) turn.keep_alive = false;
+  bool keeps = body.done() || (!waits && body.left.value_or(0) <= kMaxKept);
+  if (!keeps || ending_) turn.keep_alive = false;
   bool sent = co_await answer(stream, turn, watched);
-  if (sent && !body_read) {
-    // The client may still be sending: an end with unread bytes would take the answer from it.
-    ::shutdown(watched.fd, SHUT_WR);
-    co_await drain(stream, buffer, parser, watched);
+  if (!sent || body.done()) co_return sent&& turn.keep_alive;
+  if (!turn.keep_alive) ::shutdown(watched.fd, SHUT_WR);
+  co_await drain(stream, buffer, body, turn.keep_alive ? kMaxKept : kMaxLingered, watched);
+  co_return turn.keep_alive&& body.done();
+}
+
+template <class Stream>
+awaitable<bool> Server::read_piece(Stream& stream, boost::beast::flat_buffer& buffer, Body& body) {
+  error_code code;
+  body.piece.resize(kPiece);
+  if (!body.left) {
+    auto& sink = body.parser.get().body();
+    sink.data = body.piece.data();
+    sink.size = body.piece.size();
+    sink.more = true;
+    co_await http::async_read_some(stream, buffer, body.parser,
+                                   asio::redirect_error(use_awaitable, code));
+    if (code == http::error::need_buffer) code = {};
+    body.got = body.piece.size() - sink.size;
+  } else {
+    size_t want = std::min<uint64_t>(*body.left, body.piece.size());
+    if (buffer.size() > 0) {
+      body.got = asio::buffer_copy(asio::buffer(body.piece.data(), want), buffer.data());
+      buffer.consume(body.got);
+    } else {
+      body.got = co_await stream.async_read_some(asio::buffer(body.piece.data(), want),
+                                                 asio::redirect_error(use_awaitable, code));
+    }
+    *body.left -= body.got;
   }
-  co_return sent&& turn.keep_alive;
+  if (code) log(Level::kDebug, "a body ended early: " + code.message());
+  co_return !code;
 }
 
 // False: the client has gone or sends nonsense.
 template <class Stream>
-awaitable<bool> Server::take_body(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
+awaitable<bool> Server::take_body(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
                                   Exchange& exchange, Watched& watched) {
-  std::string piece;
-  while (!parser.is_done()) {
-    piece.resize(kPiece);
-    auto& body = parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    body.more = true;
-    error_code code;
-    co_await http::async_read_some(stream, buffer, parser,
-                                   asio::redirect_error(use_awaitable, code));
-    if (code && code != http::error::need_buffer) {
-      log(Level::kDebug, "a body ended early: " + code.message());
-      co_return false;
-    }
-    watched.deadline = now_seconds() + kBodySeconds;
-    std::string_view got(piece.data(), piece.size() - body.size);
+  while (!body.done()) {
+    bool good = co_await read_piece(stream, buffer, body);
+    std::string_view got(body.piece.data(), body.got);
+    if (good) watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
     if (!got.empty() && !exchange.write(got)) co_return true;
+    if (!good) co_return false;
   }
   co_return true;
 }
 
-// True: the whole body has been read away.
+// Reads up to `limit` bytes away, for ten seconds at most.
 template <class Stream>
-awaitable<bool> Server::drain(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
-                              Watched& watched) {
-  std::string piece(kPiece, '\0');
-  watched.deadline = std::min<int64_t>(watched.deadline, now_seconds() + kEndSeconds);
-  for (uint64_t drained = 0; !parser.is_done() && drained < kMaxDrained;) {
-    auto& body = parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    body.more = true;
-    error_code code;
-    co_await http::async_read_some(stream, buffer, parser,
-                                   asio::redirect_error(use_awaitable, code));
-    if (code && code != http::error::need_buffer) break;
-    drained += piece.size() - body.size;
+awaitable<void> Server::drain(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
+                              uint64_t limit, Watched& watched) {
+  watched.deadline = now_seconds() + kEndSeconds;
+  for (uint64_t drained = 0; !body.done() && drained < limit; drained += body.got) {
+    bool good = co_await read_piece(stream, buffer, body);
+    if (!good) co_return;
   }
-  co_return parser.is_done();
 }
 
 // ---- answers

@@ -38,7 +38,15 @@ Result<void> check_format(int root) {
 
 Result<StoreRoot> StoreRoot::open(const std::string& path, Use use) {
   std::string context = "cannot open the registry's root '" + path + "'";
-  TRY_CTX(sys::Fd fd, sys::make_dirs(path, 0700), context);
+  // Directly first: who may use the root need not be able to read the directories above it.
+  Result<sys::Fd> there = sys::open_file(path, O_RDONLY | O_DIRECTORY);
+  if (!there && there.error().errnum() != ENOENT) return fail(std::move(there), context);
+  sys::Fd fd;
+  if (there) {
+    fd = std::move(*there);
+  } else {
+    TRY_CTX(fd, sys::make_dirs(path, 0700), context);
+  }
   StoreRoot root(path, std::move(fd));
   TRY_VOID_CTX(root.prepare(use), context);
   return root;

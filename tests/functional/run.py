@@ -18,7 +18,7 @@ _HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent))
 sys.path.insert(0, str(_HERE))
 
-from harness import sandbox, totals  # noqa: E402
+from harness import peers, sandbox, totals  # noqa: E402
 from harness.paths import TOP, bin_dir  # noqa: E402
 
 
@@ -66,15 +66,19 @@ def _seed(given: int | None) -> int:
     return int(head.stdout.strip() or "1", 16)
 
 
-def _inside(options) -> None:
+def _chosen(options) -> list[unittest.TestCase]:
     os.environ["WHERRY_TEST_SEED"] = str(_seed(options.seed))
     if options.full:
         os.environ["WHERRY_TEST_FULL"] = "1"
     loader = unittest.TestLoader()
     found = list(_tests(loader.discover(str(_HERE), pattern="*_test.py", top_level_dir=str(_HERE))))
-    chosen = [test for test in found
-              if (options.full or options.only or not getattr(test, "full_only", False))
-              and (not options.only or any(word in test.id() for word in options.only))]
+    return [test for test in found
+            if (options.full or options.only or not getattr(test, "full_only", False))
+            and (not options.only or any(word in test.id() for word in options.only))]
+
+
+def _inside(options) -> None:
+    chosen = _chosen(options)
     if options.list:
         print("\n".join(test.id() for test in chosen))
         return
@@ -97,6 +101,9 @@ def main() -> None:
     if options.list or "WHERRY_TEST_DISK" in os.environ:
         _inside(options)
     else:
+        # Made outside, where the package archive can be reached.
+        if any(getattr(test, "needs_peers", False) for test in _chosen(options)):
+            peers.tree()
         sys.exit(sandbox.enter([sys.executable, str(_HERE / "run.py"), *sys.argv[1:]]))
 
 

@@ -55,7 +55,8 @@ TEST(Htpasswd, NamesTheLineOfWhatItDoesNotTake) {
   for (const std::string& line :
        {std::string("ann"), std::string(":x"), std::string("ann:plain"),
         std::string("ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="), std::string("ann:$apr1$salt$hash"),
-        "ann:$2x$10$" + tail, "ann:$2y$31$" + tail, "ann:$2y$03$" + tail, "ann:$2y$10$short"}) {
+        "ann:$2x$10$" + tail, "ann:$2y$31$" + tail, "ann:$2y$03$" + tail,
+        std::string("ann:$2y$10$short")}) {
     auto users = parse_htpasswd("# first\n" + line + "\n");
     ASSERT_FALSE(users) << line;
     EXPECT_TRUE(users.error().message().contains("line 2")) << users.error().message();

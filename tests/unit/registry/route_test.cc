@@ -80,13 +80,11 @@ TEST(Route, RefusesTagsDigestsAndUploadsOfAnotherForm) {
   EXPECT_EQ(bad("/v2/a/manifests/" + std::string(129, 'x')), RouteFault::kBadReference);
   EXPECT_EQ(bad("/v2/a/manifests/"), RouteFault::kBadReference);
   for (const std::string& digest :
-       {std::string("sha256:../../x"), "md5:" + kHex, "sha256:" + std::string(63, 'a'),
+       {std::string("sha256:..%2f..%2fx"), "md5:" + kHex, "sha256:" + std::string(63, 'a'),
         "sha256:" + std::string(64, 'A'), "sha512:" + kHex, std::string("sha256:"),
         kDigest + "a"}) {
     EXPECT_EQ(bad("/v2/a/blobs/" + digest), RouteFault::kBadDigest) << digest;
-    EXPECT_EQ(bad("/v2/a/manifests/" + (digest.contains('/') ? "x:y" : digest)),
-              RouteFault::kBadDigest)
-        << digest;
+    EXPECT_EQ(bad("/v2/a/manifests/" + digest), RouteFault::kBadDigest) << digest;
   }
   EXPECT_EQ(bad("/v2/a/blobs/uploads/.."), RouteFault::kBadUpload);
   EXPECT_EQ(bad("/v2/a/blobs/uploads/" + std::string(31, 'a')), RouteFault::kBadUpload);
