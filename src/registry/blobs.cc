@@ -72,6 +72,8 @@ Result<bool> Blobs::mount(const std::string& from, const std::string& repository
                           const ContentDigest& digest) {
   TRY(sys::FileLock lock, root_.collection_lock(LockMode::kShared));
   if (!has(from, digest)) return false;
+  // Young again: its other marks may be going this moment.
+  utimensat(root_.fd(), ("blobs/" + digest.path()).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
   TRY_VOID(root_.add_mark(blob_marks_dir(repository, digest.algorithm()), digest.hex()));
   return true;
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "registry/api.h"
+#include "registry/collect.h"
 #include "registry/http_server.h"
 #include "registry/log.h"
 #include "sys/file.h"
@@ -27,6 +28,7 @@ constexpr int kFailed = 1, kUsage = 2;
 
 constexpr const char* kHelp =
     R"(Usage:  wherry-registry serve --addr HOST:PORT --root DIR [OPTIONS]
+        wherry-registry gc --root DIR [--dry-run]
         wherry-registry version
 
 A registry for container images (OCI distribution 1.1).
@@ -41,12 +43,14 @@ Options of serve:
       --upload-expiry TIME   Forget uploads without activity for so long (default 24h)
       --log-level LEVEL      error, warning, info or debug (default info)
 
-The first line on stdout is 'listening on HOST:PORT'.
+gc removes blobs that no manifest names, also beside a running server; with --dry-run it only counts.
+The first line of serve on stdout is 'listening on HOST:PORT'.
 )";
 
 struct Settings {
   std::string address, root, htpasswd, tls_certificate, tls_key, user;
   std::string upload_expiry = "24h", log_level = "info";
+  bool dry_run = false;
 };
 
 struct Flag {
@@ -77,19 +81,24 @@ Error unknown_flag(std::string_view word) {
   return error;
 }
 
-Result<Settings> parse_flags(const std::vector<std::string>& words) {
+// `collects`: the flags of gc, else those of serve.
+Result<Settings> parse_flags(const std::vector<std::string>& words, bool collects) {
   Settings settings;
   for (size_t i = 1; i < words.size(); ++i) {
     auto [name, value] = split_once(words[i], '=');
+    if (collects && words[i] == "--dry-run") {
+      settings.dry_run = true;
+      continue;
+    }
     const Flag* known = nullptr;
     for (const Flag& flag : kFlags)
-      if (flag.name == name) known = &flag;
+      if (flag.name == name && (!collects || flag.target == &Settings::root)) known = &flag;
     if (known == nullptr && name.starts_with('-')) return unknown_flag(name);
     if (known == nullptr) return usage(fmt::format("unexpected argument '{}'", words[i]));
     if (!value && i + 1 == words.size()) return usage(fmt::format("'{}' needs a value", name));
     settings.*known->target = value ? std::string(*value) : words[++i];
   }
-  if (settings.address.empty()) return usage("'--addr' is missing");
+  if (settings.address.empty() && !collects) return usage("'--addr' is missing");
   if (settings.root.empty()) return usage("'--root' is missing");
   if (settings.tls_certificate.empty() != settings.tls_key.empty())
     return usage("'--tls-cert' and '--tls-key' go together");
@@ -186,6 +195,16 @@ Result<void> serve(const Settings& settings) {
   return {};
 }
 
+Result<void> collect(const Settings& settings) {
+  TRY(StoreRoot root, StoreRoot::open(settings.root, StoreRoot::Use::kCollect));
+  TRY_CTX(Collected done, collect_garbage(root, settings.dry_run),
+          fmt::format("cannot collect the garbage of '{}'", settings.root));
+  return sys::write_all(STDOUT_FILENO,
+                        fmt::format("{} {} blobs from repositories, {} contents of {} bytes\n",
+                                    settings.dry_run ? "would remove" : "removed", done.marks,
+                                    done.blobs, done.bytes));
+}
+
 int tell(const Error& error) {
   std::string text = "wherry-registry: " + error.message() + "\n";
   if (!error.hint().empty()) text += "hint: " + error.hint() + "\n";
@@ -206,18 +225,18 @@ int run_main(const std::vector<std::string>& words) {
   if (verb == "help") return print(kHelp);
   if ((verb == "version" || verb == "--version") && words.size() == 1)
     return print("wherry-registry " WHERRY_VERSION "\n");
-  if (verb != "serve") {
-    tell(usage(verb.empty() ? "a command is missing: 'serve' or 'version'"
+  if (verb != "serve" && verb != "gc") {
+    tell(usage(verb.empty() ? "a command is missing: 'serve', 'gc' or 'version'"
                             : fmt::format("unknown command '{}'", verb)));
     return kUsage;
   }
-  Result<Settings> settings = parse_flags(words);
+  Result<Settings> settings = parse_flags(words, verb == "gc");
   if (!settings) {
     tell(settings.error());
     return kUsage;
   }
-  Result<void> served = serve(*settings);
-  return served ? 0 : tell(served.error());
+  Result<void> done = verb == "gc" ? collect(*settings) : serve(*settings);
+  return done ? 0 : tell(done.error());
 }
 
 }  // namespace wherry::registry

@@ -61,18 +61,29 @@ class Smallest {
   std::set<std::string> names_;
 };
 
-Result<void> walk(const StoreRoot& root, const std::string& name, int depth, Smallest& found) {
-  std::string dir = name.empty() ? "repositories" : "repositories/" + name;
-  TRY(std::vector<std::string> entries, root.list(dir));
+// Calls `found(name, entry)` for each of a repository's own directories, and goes down.
+template <class Found>
+Result<void> walk(const StoreRoot& root, const std::string& name, int depth, const Found& found) {
+  TRY(std::vector<std::string> entries,
+      root.list(name.empty() ? "repositories" : "repositories/" + name));
   for (const std::string& entry : entries) {
-    if (entry == "_manifests" && !name.empty()) found.offer(name);
-    if (entry.starts_with('_') || depth == kMaxNameParts) continue;
-    TRY_VOID(walk(root, name.empty() ? entry : name + "/" + entry, depth + 1, found));
+    if (entry.starts_with('_')) {
+      found(name, entry);
+    } else if (depth < kMaxNameParts) {
+      TRY_VOID(walk(root, name.empty() ? entry : name + "/" + entry, depth + 1, found));
+    }
   }
   return {};
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> repository_names(const StoreRoot& root) {
+  std::set<std::string> names;
+  TRY_VOID(
+      walk(root, "", 0, [&](const std::string& name, const std::string&) { names.insert(name); }));
+  return std::vector<std::string>(names.begin(), names.end());
+}
 
 std::string manifest_dir(const std::string& repository, Algorithm algorithm) {
   return "repositories/" + repository + "/_manifests/" + std::string(algorithm_name(algorithm));
@@ -202,7 +213,9 @@ Result<Page> Repositories::tags(const std::string& repository, size_t limit,
 
 Result<Page> Repositories::catalog(size_t limit, const std::string& last) {
   Smallest found(limit, last);
-  TRY_VOID(walk(root_, "", 0, found));
+  TRY_VOID(walk(root_, "", 0, [&](const std::string& name, const std::string& entry) {
+    if (entry == "_manifests") found.offer(name);
+  }));
   return found.page();
 }
 

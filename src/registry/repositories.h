@@ -72,6 +72,8 @@ class Repositories {
   std::array<std::mutex, 64> locks_;
 };
 
+// All that have a manifest or a blob.
+Result<std::vector<std::string>> repository_names(const StoreRoot& root);
 // "repositories/<name>/_manifests/sha256", ".../_tags": where they are.
 std::string manifest_dir(const std::string& repository, Algorithm algorithm);
 std::string tag_dir(const std::string& repository);

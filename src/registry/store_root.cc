@@ -40,7 +40,8 @@ Result<StoreRoot> StoreRoot::open(const std::string& path, Use use) {
   std::string context = "cannot open the registry's root '" + path + "'";
   // Directly first: who may use the root need not be able to read the directories above it.
   Result<sys::Fd> there = sys::open_file(path, O_RDONLY | O_DIRECTORY);
-  if (!there && there.error().errnum() != ENOENT) return fail(std::move(there), context);
+  if (!there && (use == Use::kCollect || there.error().errnum() != ENOENT))
+    return fail(std::move(there), context);
   sys::Fd fd;
   if (there) {
     fd = std::move(*there);
@@ -59,8 +60,15 @@ Result<void> StoreRoot::prepare(Use use) {
       return Error(ErrorKind::kConflict, "another wherry-registry serves it")
           .set_hint("stop that one, or give this one another --root");
   }
+  if (use == Use::kCollect) {
+    if (!sys::exists_at(fd(), "format"))
+      return Error(ErrorKind::kNotFound, "it is not a registry: has no 'format'");
+    return check_format(fd());
+  }
   TRY_VOID(check_format(fd()));
-  if (use == Use::kServe) TRY_VOID(sys::remove_tree_at(fd(), kTemp));
+  // Made by the server, so that a collection that root runs leaves it the server's.
+  TRY(sys::FileLock made, collection_lock(sys::FileLock::Mode::kShared));
+  TRY_VOID(sys::remove_tree_at(fd(), kTemp));
   for (const char* dir : {"blobs/sha256", "blobs/sha512", "repositories", "uploads", kTemp})
     TRY_VOID(ensure_dir(dir));
   return {};

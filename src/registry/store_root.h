@@ -22,7 +22,7 @@ class StoreRoot {
  public:
   enum class Use {
     kServe,    // locks the root; kConflict when another server holds it
-    kCollect,  // beside a running server
+    kCollect,  // beside a running server; a missing root is an error
   };
   // Makes the root (0700) and what is in it when missing, durably.
   static Result<StoreRoot> open(const std::string& path, Use use);
@@ -50,7 +50,7 @@ class StoreRoot {
   Result<sys::Fd> open_dir(const std::string& relative) const;
 
   // Held shared while an upload or manifest becomes visible, exclusively while garbage is taken
-  // away: see gc.h.
+  // away: see collect.h.
   Result<sys::FileLock> collection_lock(sys::FileLock::Mode mode) const;
 
  private:

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -10,6 +11,7 @@ import time
 
 from faults import FULL, sample, seeded
 from harness import registry
+from harness.paths import bin_dir
 from harness.powercut import PowerCutDisk
 from harness.registry import MANIFEST, Registry, digest, expect
 from registry_server_test import RegistryTest
@@ -83,11 +85,14 @@ class Killed(RegistryTest):
         self.r.stop()
         points = self.folder / "points"
         self.r.start({"WHERRY_FAILPOINT_LIST": str(points)})
+        at_start = len(points.read_text().split())
         self.change(base)
         self.r.stop()
         passed = points.read_text().split()
         self.assertGreater(len(set(passed)), 12)
-        hits = [(name, passed[:index + 1].count(name)) for index, name in enumerate(passed)]
+        # How many pieces a body arrives in is the network's choice: only the first are sure.
+        hits = [(name, hit) for index, name in enumerate(passed) if index >= at_start
+                if (hit := passed[:index + 1].count(name)) <= 2 or name != "registry.upload.write"]
         for name, hit in sample(hits, 25, self.id()):
             with self.subTest(failpoint=name, hit=hit):
                 shutil.rmtree(self.r.root)
@@ -154,6 +159,107 @@ class Killed(RegistryTest):
         self.assertEqual(self.r.ask("GET", old).status, 404)
 
 
+class Collected(RegistryTest):
+    """wherry-registry gc beside the running server."""
+
+    def gc(self, *options: str, env=None) -> subprocess.CompletedProcess:
+        return subprocess.run([bin_dir() / "wherry-registry", "gc", "--root", str(self.r.root), *options],
+                              capture_output=True, text=True, timeout=60, env={**os.environ, **(env or {})})
+
+    def age(self):
+        """As if all that is there had come two hours ago."""
+        for path in self.r.root.rglob("*"):
+            if path.is_file():
+                os.utime(path, (time.time() - 7200,) * 2)
+
+    def blobs(self) -> set[str]:
+        return set(os.listdir(self.r.root / "blobs/sha256"))
+
+    def test_takes_what_no_manifest_names(self):
+        kept = self.r.push_image("a", "v1", LAYER)
+        gone = self.r.push_image("a", "v2", LAYER, b"only in the second")
+        loose = self.r.push_blob("loose/blobs", b"never named")
+        expect(self.r.ask("DELETE", f"/v2/a/manifests/{gone}"), 202)
+        self.age()
+        before = self.blobs()
+        dry = self.gc("--dry-run")
+        self.assertEqual((dry.returncode, self.blobs()), (0, before), dry)
+        self.assertIn("would remove 2 blobs from repositories, 3 contents", dry.stdout)
+        done = self.gc()
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        self.assertIn("removed 2 blobs from repositories, 3 contents", done.stdout)
+        self.assertEqual(before - self.blobs(), {name.partition(":")[2] for name in
+                                                 (gone, loose, digest(b"only in the second"))})
+        self.assertEqual(self.r.ask("GET", "/v2/a/manifests/v1").headers["docker-content-digest"], kept)
+        self.assertEqual(self.r.ask("GET", f"/v2/a/blobs/{digest(LAYER)}").body, LAYER)
+        self.assertEqual(wrong_in(self.r.root), [])
+
+    def test_spares_what_is_young_or_was_asked_for(self):
+        old, young = self.r.push_blob("a", b"old"), self.r.push_blob("a", b"young")
+        self.age()
+        expect(self.r.ask("HEAD", f"/v2/a/blobs/{young}"), 200)
+        self.assertEqual(self.gc().returncode, 0)
+        self.assertEqual(self.r.ask("HEAD", f"/v2/a/blobs/{old}").status, 404)
+        expect(self.r.ask("HEAD", f"/v2/a/blobs/{young}"), 200)
+
+    def test_keeps_everything_of_a_repository_with_a_damaged_manifest(self):
+        name = self.r.push_image("a", "v1", LAYER)
+        (self.r.root / "blobs/sha256" / name.partition(":")[2]).write_bytes(b"rotten")
+        self.age()
+        done = self.gc()
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(name, done.stderr)
+        expect(self.r.ask("GET", f"/v2/a/blobs/{digest(LAYER)}"), 200)
+
+    def test_children_of_an_index_keep_their_layers(self):
+        child = self.r.push_image("a", "v1", LAYER)
+        body = json.dumps({"schemaVersion": 2, "mediaType": registry.INDEX,
+                           "manifests": [{"mediaType": MANIFEST, "digest": child, "size": 1}]})
+        expect(self.r.ask("PUT", "/v2/a/manifests/all", body, Content_Type=registry.INDEX), 201)
+        expect(self.r.ask("DELETE", "/v2/a/manifests/v1"), 202)
+        self.age()
+        self.assertEqual(self.gc().returncode, 0)
+        self.assertEqual(wrong_in(self.r.root), [])
+        self.assertEqual(self.r.ask("GET", f"/v2/a/blobs/{digest(LAYER)}").body, LAYER)
+
+    def test_killed_at_each_step_it_leaves_whole_images(self):
+        self.r.push_image("a", "v1", LAYER)
+        for point in ("registry.collect.mark", "registry.collect.blob", "registry.file.removed"):
+            self.r.push_blob("a", b"loose")
+            self.age()
+            done = self.gc(env={"WHERRY_FAILPOINT": f"{point}:kill"})
+            self.assertEqual(done.returncode, -9, done)
+            self.assertEqual(wrong_in(self.r.root), [])
+            self.assertEqual(self.gc().returncode, 0)
+            self.assertEqual(self.r.ask("HEAD", f"/v2/a/blobs/{digest(b'loose')}").status, 404)
+        self.assertEqual(self.r.ask("GET", f"/v2/a/blobs/{digest(LAYER)}").body, LAYER)
+
+    def test_beside_pushes(self):
+        ended = threading.Event()
+
+        def collect():
+            while not ended.is_set():
+                self.assertEqual(self.gc().returncode, 0)
+
+        thread = threading.Thread(target=collect)
+        thread.start()
+        try:
+            for index in range(30):
+                push(self.r, LAYER[index % 3:], f"v{index}")
+        finally:
+            ended.set()
+            thread.join()
+        self.assertEqual(wrong_in(self.r.root), [])
+        self.assertEqual(len(self.r.ask("GET", "/v2/team/app/tags/list").json()["tags"]), 30)
+
+    def test_a_root_that_is_none_is_named(self):
+        done = subprocess.run([bin_dir() / "wherry-registry", "gc", "--root", str(self.folder / "none")],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none'", done.stderr)
+        self.assertFalse((self.folder / "none").exists())
+
+
 class FullDisk(RegistryTest):
     def on_a_small_disk(self, megabytes: int) -> Registry:
         disk = PowerCutDisk(self.folder / "disk", megabytes=megabytes)
@@ -180,21 +286,27 @@ class FullDisk(RegistryTest):
     def test_at_every_durable_step(self):
         points = self.folder / "points"
         self.r.stop()
+        shutil.rmtree(self.r.root)
+        self.r.start()
+        self.r.stop()
         self.r.start({"WHERRY_FAILPOINT_LIST": str(points)})
+        at_start = points.read_text().split()
         push(self.r, LAYER)
         self.r.stop()
         names = sorted({name for name in points.read_text().split() if name.startswith("registry.")})
         for number, name in enumerate(names):
+            shutil.rmtree(self.r.root)
+            self.r.start()
+            self.r.stop()
             with self.subTest(failpoint=name):
                 layer = LAYER[number + 1:]
-                self.r.start({"WHERRY_FAILPOINT": f"{name}:enospc@1"})
+                self.r.start({"WHERRY_FAILPOINT": f"{name}:enospc@{at_start.count(name) + 1}"})
                 with self.assertRaisesRegex(AssertionError, "507"):
                     push(self.r, layer, "full")
                 self.assertEqual(wrong_in(self.r.root), [])
                 push(self.r, layer, "full")
                 self.r.stop()
                 self.assertEqual(os.listdir(self.r.root / "tmp"), [])
-                shutil.rmtree(self.r.root)
 
 
 class PowerCut(RegistryTest):
@@ -264,7 +376,6 @@ class Tls(RegistryTest):
     def setUp(self):
         super().setUp()
         self.r.stop()
-        import ssl
         certificate, key = self.folder / "cert.pem", self.folder / "key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                         "-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost",
@@ -283,7 +394,6 @@ class Tls(RegistryTest):
         self.assertEqual(self.r.ask("GET", f"/v2/team/app/blobs/{digest(layer)}", Range="bytes=5-9").body, layer[5:10])
 
     def test_old_versions_are_refused(self):
-        import ssl
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         expect(self.r.ask("GET", "/v2/"), 200)
         old = subprocess.run(["openssl", "s_client", "-connect", self.r.address, "-tls1_1"], input=b"",
