@@ -421,7 +421,8 @@ def main():
             name, _, content = text.partition("=")
             repository, _, tag = name.rpartition(":")
             fake.put_manifest(content.encode(), tag, repository)
-        print(fake.port, flush=True)
+        sys.stdout.write(f"{fake.port}\n")  # one write, also where Python does not buffer
+        sys.stdout.flush()
         sys.stdin.read()
 
 
