@@ -133,7 +133,8 @@ class Writer {
       TRY(Texts words, expand_words(port, words_));
       for (const std::string& word : words) {
         bool has_protocol = word.find('/') != std::string::npos;
-        text += (text.empty() ? "" : " ") + to_lower(word) + (has_protocol ? "" : "/tcp") + ":{}";
+        text +=
+            (text.empty() ? "" : " ") + container_port(word) + (has_protocol ? "" : "/tcp") + ":{}";
       }
     }
     return "EXPOSE map[" + text + "]";

@@ -191,6 +191,7 @@ Result<int64_t> parse_duration(std::string_view text) {
 }
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
+  if (word.empty()) return {};
   auto near = nearest(word.substr(0, 100), candidates);
   return near ? " (did you mean " + std::string(*near) + "?)" : std::string();
 }

@@ -28,12 +28,6 @@ Result<Pairs> expand_pairs(const std::vector<Pair>& pairs, const Expander& words
   return expanded;
 }
 
-// "[ip:]host:port/proto" -> "port/proto": what is before the port means nothing in an image.
-std::string container_port(std::string_view word) {
-  size_t colon = word.rfind(':');
-  return to_lower(colon == word.npos ? word : word.substr(colon + 1));
-}
-
 // One instruction onto a stage; true when it is one of these.
 class Applier {
  public:
@@ -159,6 +153,11 @@ Result<bool> apply_metadata(const Instruction& instruction, StageMetadata& stage
 
 std::string working_directory(const std::string& current, const std::string& path) {
   return oci::joined_path(current, path);
+}
+
+std::string container_port(std::string_view word) {
+  size_t colon = word.rfind(':');
+  return to_lower(colon == word.npos ? word : word.substr(colon + 1));
 }
 
 Texts command_line(const Command& command, const oci::ImageRunConfig& config) {

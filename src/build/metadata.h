@@ -62,6 +62,8 @@ Result<bool> apply_metadata(const Instruction& instruction, StageMetadata& stage
 
 // WORKDIR's result: `path` in `current`, clean, absolute.
 std::string working_directory(const std::string& current, const std::string& path);
+// EXPOSE's "[ip:]host:port/PROTO" without what means nothing in an image: "port/proto".
+std::string container_port(std::string_view word);
 // What a shell form runs as: SHELL (default /bin/sh -c) and the text; an exec form is itself.
 std::vector<std::string> command_line(const Command& command, const oci::ImageRunConfig& config);
 

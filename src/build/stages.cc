@@ -82,20 +82,18 @@ class Planner {
     return {lookup, file_.escape, &unset_};
   }
 
-  // An ARG before the first FROM.
+  // An ARG before the first FROM. One after the other: "ARG A=1 B=$A" takes the new A.
   Result<void> declare(const Arg& arg) {
-    std::map<std::string, std::string> fresh;
     for (const Arg::Item& item : arg.items) {
       auto given = options_.build_args.find(item.name);
       if (given != options_.build_args.end()) {
-        fresh[item.name] = given->second;
+        plan_.global_args[item.name] = given->second;
       } else if (item.value) {
-        TRY(fresh[item.name], expand_word(*item.value, words()));
+        TRY(plan_.global_args[item.name], expand_word(*item.value, words()));
       } else {
         declared_.insert(item.name);
       }
     }
-    for (auto& [name, value] : fresh) plan_.global_args[name] = std::move(value);
     return {};
   }
 
@@ -161,7 +159,8 @@ class Planner {
       index = static_cast<int>(*number);
     if (index < 0) {
       std::vector<std::string_view> names;
-      for (const Stage& stage : plan_.stages) names.push_back(stage.name);
+      for (const Stage& stage : plan_.stages)
+        if (!stage.name.empty()) names.push_back(stage.name);
       return invalid("target stage \"" + options_.target + "\" could not be found" +
                      did_you_mean(options_.target, names));
     }
