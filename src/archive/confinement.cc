@@ -38,9 +38,10 @@ constexpr std::string_view kCommonCalls[] = {
     "restart_syscall", "exit", "exit_group",
     // failpoints of the tests end this process only
     "getpid", "gettid", "kill", "tgkill"};
-constexpr std::string_view kUnpackCalls[] = {
-    "pwrite64", "ftruncate", "mkdirat", "mknodat",  "symlinkat", "linkat",    "unlinkat",
-    "renameat", "renameat2", "fchown",  "fchownat", "fchmod",    "utimensat", "fsetxattr"};
+constexpr std::string_view kUnpackCalls[] = {"pwrite64",  "ftruncate", "mkdirat",  "mknodat",
+                                             "symlinkat", "linkat",    "unlinkat", "renameat",
+                                             "renameat2", "fchown",    "fchownat", "fchmod",
+                                             "fchmodat",  "utimensat", "fsetxattr"};
 constexpr std::string_view kPackCalls[] = {"readlinkat", "fgetxattr", "flistxattr"};
 
 Error failed(const char* what) {

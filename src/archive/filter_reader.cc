@@ -14,6 +14,8 @@ namespace wherry::archive {
 namespace {
 
 constexpr std::string_view kFormat = "compressed";
+// Beyond the end of its stream a filter looks for the header of another one.
+constexpr size_t kLookAhead = 64;
 
 class FilterReader : public ByteStream {
  public:
@@ -65,18 +67,24 @@ class FilterReader : public ByteStream {
       reader->failure_ = std::move(bytes.error());
       return -1;
     }
-    reader->last_ = *bytes;
-    reader->fed_ += bytes->size();
+    reader->remember(*bytes);
     *buffer = bytes->data();
     return static_cast<la_ssize_t>(bytes->size());
+  }
+
+  void remember(std::string_view bytes) {
+    if (bytes.empty()) return;
+    if (recent_.size() > kLookAhead) recent_.erase(0, recent_.size() - kLookAhead);
+    recent_ += bytes;
+    fed_ += bytes.size();
   }
 
   // What the filter has not taken.
   Result<void> check_rest() {
     auto taken = static_cast<uint64_t>(archive_filter_bytes(raw_.get(), -1));
     uint64_t left = fed_ > taken ? fed_ - taken : 0;
-    size_t rest = std::min<uint64_t>(left, last_.size());
-    return expect_padding(input_, last_.substr(last_.size() - rest), kFormat);
+    size_t rest = std::min<uint64_t>(left, recent_.size());
+    return expect_padding(input_, std::string_view(recent_).substr(recent_.size() - rest), kFormat);
   }
 
   Error broken() {
@@ -90,7 +98,7 @@ class FilterReader : public ByteStream {
   Input& input_;
   std::unique_ptr<::archive, int (*)(::archive*)> raw_;
   std::optional<Error> failure_;  // of the input
-  std::string_view last_;
+  std::string recent_;            // what was fed last: at least what the filter may look ahead
   uint64_t fed_ = 0;
   const void* data_ = nullptr;
   size_t size_ = 0;

@@ -193,6 +193,10 @@ Result<void> TreeWriter::node(const std::string& path, mode_t type, dev_t device
     return failed("make device", path);
   if (fchownat(place.parent, name, metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("set the owner of", path);
+  // A change of owner clears setuid and setgid. The name is ours since it was made: no link.
+  if ((metadata.mode & (S_ISUID | S_ISGID)) != 0 &&
+      fchmodat(place.parent, name, metadata.mode, 0) != 0)
+    return failed("set the mode of", path);
   count_lost(metadata);
   timespec times[2] = {metadata.mtime, metadata.mtime};
   if (utimensat(place.parent, name, times, AT_SYMLINK_NOFOLLOW) != 0)
