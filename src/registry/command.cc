@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -154,6 +155,14 @@ bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+// Each connection has a descriptor, and often one of a file.
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void warn_about_passwords(const Settings& settings, const ServerOptions& options) {
   if (!settings.htpasswd.empty() && settings.tls_key.empty() && !is_loopback(options.host))
     log(Level::kWarning, "passwords travel in the clear: give --tls-cert and --tls-key");
@@ -189,6 +198,7 @@ Result<void> serve(const Settings& settings) {
   Repositories repositories(root, blobs);
   Api api(blobs, uploads, repositories, users.get());
   sweep(uploads);
+  raise_file_limit();
   warn_about_passwords(settings, options);
   TRY_VOID(sys::write_all(STDOUT_FILENO, "listening on " + server->address() + "\n"));
   server->run(api, [&] { sweep(uploads); });

@@ -1,6 +1,5 @@
 #include "registry/http_server.h"
 
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -26,7 +25,6 @@
 #include <boost/beast/http/read.hpp>
 #include <cerrno>
 #include <csignal>
-#include <ctime>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -34,6 +32,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "registry/http_head.h"
 #include "registry/log.h"
 
 namespace wherry::registry {
@@ -42,11 +41,10 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace ssl = boost::asio::ssl;
-using asio::awaitable;
-using asio::use_awaitable;
-using asio::ip::tcp;
+using asio::awaitable, asio::use_awaitable, asio::ip::tcp;
 using boost::system::error_code;
 using TlsStream = ssl::stream<tcp::socket>;
+using Buffer = boost::beast::flat_buffer;
 using Parser = http::request_parser<http::buffer_body>;
 
 constexpr int kIdleSeconds = 120, kHeadSeconds = 30, kBodySeconds = 60, kEndSeconds = 10;
@@ -56,8 +54,7 @@ constexpr uint64_t kMaxSendAtOnce = 8u << 20;
 // So much of a body that nobody wants is read: a short one to keep the connection, of a long one
 // enough that most clients see the answer, which an end with unread bytes would take from them.
 constexpr uint64_t kMaxKept = 1u << 20, kMaxLingered = 64u << 20;
-constexpr unsigned kDiskThreads = 8;
-constexpr unsigned kPasswordThreads = 1, kMostPasswords = 64;
+constexpr unsigned kDiskThreads = 8, kPasswordThreads = 1, kMostPasswords = 64;
 
 // What the once-a-second look needs to know of a connection.
 struct Watched {
@@ -68,14 +65,6 @@ struct Watched {
 
 int64_t now_seconds() {
   return monotonic_ns() / 1'000'000'000;
-}
-
-std::string http_date() {
-  time_t now = time(nullptr);
-  tm parts{};
-  gmtime_r(&now, &parts);
-  char text[64];
-  return {text, strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
 }
 
 // One request on its way: what the access line tells, and whether the connection goes on.
@@ -132,21 +121,20 @@ class Server : public HttpServer {
   template <class Stream>
   awaitable<void> converse(Stream& stream, Watched& watched);
   template <class Stream>
-  awaitable<bool> next_request(Stream& stream, boost::beast::flat_buffer& buffer, Watched& watched);
+  awaitable<bool> next_request(Stream& stream, Buffer& buffer, Watched& watched);
   template <class Stream>
-  awaitable<bool> await_first_byte(Stream& stream, boost::beast::flat_buffer& buffer,
-                                   Watched& watched);
+  awaitable<bool> await_first_byte(Stream& stream, Buffer& buffer, Watched& watched);
   template <class Stream>
-  awaitable<bool> read_piece(Stream& stream, boost::beast::flat_buffer& buffer, Body& body);
+  awaitable<bool> read_piece(Stream& stream, Buffer& buffer, Body& body);
   template <class Stream>
-  awaitable<bool> serve(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
-                        Turn& turn, Watched& watched);
+  awaitable<bool> serve(Stream& stream, Buffer& buffer, Parser& parser, Turn& turn,
+                        Watched& watched);
   template <class Stream>
-  awaitable<bool> take_body(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
-                            Exchange& exchange, Watched& watched);
+  awaitable<bool> take_body(Stream& stream, Buffer& buffer, Body& body, Exchange& exchange,
+                            Watched& watched);
   template <class Stream>
-  awaitable<void> drain(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
-                        uint64_t limit, Watched& watched);
+  awaitable<void> drain(Stream& stream, Buffer& buffer, Body& body, uint64_t limit,
+                        Watched& watched);
   template <class Stream>
   awaitable<bool> answer(Stream& stream, Turn& turn, Watched& watched);
   awaitable<bool> send_file(tcp::socket& socket, const FilePart& part, Watched& watched);
@@ -155,7 +143,6 @@ class Server : public HttpServer {
   awaitable<bool> admitted(const Request& request);
   awaitable<Begun> begin(const Request& request);
   awaitable<Response> finish(Exchange& exchange);
-  std::string head_of(const Turn& turn) const;
 
   ServerOptions options_;
   unsigned threads_;
@@ -173,8 +160,6 @@ class Server : public HttpServer {
   Connections connections_;
   std::atomic<bool> ending_ = false;
 };
-
-// ---- start and end
 
 Error listen_error(const error_code& code, const ServerOptions& options) {
   std::string what = "cannot listen on '" + options.host + ":" + std::to_string(options.port) + "'";
@@ -232,16 +217,8 @@ std::string Server::address() const {
   return host + ":" + std::to_string(endpoint.port());
 }
 
-void raise_file_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 void Server::run(Service& service, std::function<void()> hourly) {
   service_ = &service;
-  raise_file_limit();
   signals_.async_wait([this](const error_code& code, int) {
     if (!code) begin_to_end();
   });
@@ -369,7 +346,7 @@ void Server::forget(Connections::iterator watched) {
 
 template <class Stream>
 awaitable<void> Server::converse(Stream& stream, Watched& watched) {
-  boost::beast::flat_buffer buffer(kBuffer);
+  Buffer buffer(kBuffer);
   buffer.reserve(kBuffer);  // Beast reads no more at once than there is room already
   for (;;) {
     bool more = co_await next_request(stream, buffer, watched);
@@ -378,8 +355,7 @@ awaitable<void> Server::converse(Stream& stream, Watched& watched) {
 }
 
 template <class Stream>
-awaitable<bool> Server::await_first_byte(Stream& stream, boost::beast::flat_buffer& buffer,
-                                         Watched& watched) {
+awaitable<bool> Server::await_first_byte(Stream& stream, Buffer& buffer, Watched& watched) {
   watched.deadline = now_seconds() + kIdleSeconds;
   watched.idle = true;
   if (ending_) co_return false;
@@ -408,17 +384,8 @@ Request request_of(const Parser& parser) {
   return request;
 }
 
-Response malformed(const error_code& code) {
-  Response response;
-  response.status = code == http::error::header_limit ? 431 : 400;
-  response.add("Content-Type", "text/plain; charset=utf-8");
-  response.body = "malformed request: " + code.message() + "\n";
-  return response;
-}
-
 template <class Stream>
-awaitable<bool> Server::next_request(Stream& stream, boost::beast::flat_buffer& buffer,
-                                     Watched& watched) {
+awaitable<bool> Server::next_request(Stream& stream, Buffer& buffer, Watched& watched) {
   bool there = co_await await_first_byte(stream, buffer, watched);
   if (!there) co_return false;
   Parser parser;
@@ -432,7 +399,8 @@ awaitable<bool> Server::next_request(Stream& stream, boost::beast::flat_buffer& 
     if (code.category() != http::make_error_code(http::error::bad_method).category() ||
         code == http::error::end_of_stream || code == http::error::partial_message)
       co_return false;
-    turn.response = malformed(code);
+    turn.response =
+        malformed_request(code == http::error::header_limit ? 431 : 400, code.message());
     co_await answer(stream, turn, watched);
     co_return false;
   }
@@ -445,8 +413,8 @@ awaitable<bool> Server::next_request(Stream& stream, boost::beast::flat_buffer& 
 
 // True: the connection goes on.
 template <class Stream>
-awaitable<bool> Server::serve(Stream& stream, boost::beast::flat_buffer& buffer, Parser& parser,
-                              Turn& turn, Watched& watched) {
+awaitable<bool> Server::serve(Stream& stream, Buffer& buffer, Parser& parser, Turn& turn,
+                              Watched& watched) {
   Body body(parser);
   const std::string* expect = turn.request.header("expect");
   bool waits = expect != nullptr && to_lower(*expect) == "100-continue";
@@ -478,7 +446,7 @@ awaitable<bool> Server::serve(Stream& stream, boost::beast::flat_buffer& buffer,
 }
 
 template <class Stream>
-awaitable<bool> Server::read_piece(Stream& stream, boost::beast::flat_buffer& buffer, Body& body) {
+awaitable<bool> Server::read_piece(Stream& stream, Buffer& buffer, Body& body) {
   error_code code;
   body.piece.resize(kPiece);
   if (!body.left) {
@@ -507,8 +475,8 @@ awaitable<bool> Server::read_piece(Stream& stream, boost::beast::flat_buffer& bu
 
 // False: the client has gone or sends nonsense.
 template <class Stream>
-awaitable<bool> Server::take_body(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
-                                  Exchange& exchange, Watched& watched) {
+awaitable<bool> Server::take_body(Stream& stream, Buffer& buffer, Body& body, Exchange& exchange,
+                                  Watched& watched) {
   while (!body.done()) {
     bool good = co_await read_piece(stream, buffer, body);
     std::string_view got(body.piece.data(), body.got);
@@ -521,8 +489,8 @@ awaitable<bool> Server::take_body(Stream& stream, boost::beast::flat_buffer& buf
 
 // Reads up to `limit` bytes away, for ten seconds at most.
 template <class Stream>
-awaitable<void> Server::drain(Stream& stream, boost::beast::flat_buffer& buffer, Body& body,
-                              uint64_t limit, Watched& watched) {
+awaitable<void> Server::drain(Stream& stream, Buffer& buffer, Body& body, uint64_t limit,
+                              Watched& watched) {
   watched.deadline = now_seconds() + kEndSeconds;
   for (uint64_t drained = 0; !body.done() && drained < limit; drained += body.got) {
     bool good = co_await read_piece(stream, buffer, body);
@@ -532,26 +500,10 @@ awaitable<void> Server::drain(Stream& stream, boost::beast::flat_buffer& buffer,
 
 // ---- answers
 
-std::string Server::head_of(const Turn& turn) const {
-  const Response& response = turn.response;
-  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
-  head += reason_phrase(response.status);
-  head += "\r\nDate: " + http_date() + "\r\n";
-  auto add = [&](const Headers& headers) {
-    for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
-  };
-  add(options_.common_headers);
-  add(response.headers);
-  if (response.status != 204 && response.status != 304)
-    head += "Content-Length: " + std::to_string(response.length()) + "\r\n";
-  if (!turn.keep_alive) head += "Connection: close\r\n";
-  return head + "\r\n";
-}
-
 template <class Stream>
 awaitable<bool> Server::answer(Stream& stream, Turn& turn, Watched& watched) {
   watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
-  std::string out = head_of(turn);
+  std::string out = response_head(turn.response, options_.common_headers, turn.keep_alive);
   bool with_body = turn.request.method != "HEAD" && turn.response.status != 304;
   if (with_body && !turn.response.file) out += turn.response.body;
   error_code code;
@@ -559,14 +511,10 @@ awaitable<bool> Server::answer(Stream& stream, Turn& turn, Watched& watched) {
   bool sent = !code;
   if (sent && with_body && turn.response.file)
     sent = co_await send_file(stream, *turn.response.file, watched);
-  if (log_enabled(Level::kInfo)) {
-    std::string line = turn.request.method + " " + turn.request.target + " " +
-                       std::to_string(turn.response.status) + " " +
-                       std::to_string(with_body ? turn.response.length() : 0) + " bytes " +
-                       std::to_string((monotonic_ns() - turn.begin_ns) / 1000) + " us" +
-                       (sent ? "" : " (not all was sent)");
-    log(Level::kInfo, line);
-  }
+  if (log_enabled(Level::kInfo))
+    log(Level::kInfo,
+        access_line(turn.request, turn.response.status, with_body ? turn.response.length() : 0,
+                    (monotonic_ns() - turn.begin_ns) / 1000, sent));
   co_return sent;
 }
 
