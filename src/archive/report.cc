@@ -107,6 +107,7 @@ std::string report_of(const Result<Unpacked>& result) {
   report["blob"] = result->blob.str();
   report["blob_size"] = result->blob_size;
   report["blob_compression"] = compression_name(result->blob_compression);
+  report["archive"] = result->archive;
   return text_of(report);
 }
 
@@ -123,6 +124,8 @@ Result<Unpacked> parse_unpack_report(const std::string& text) {
   TRY(unpacked.input_size, number(report, "input_size"));
   TRY(unpacked.blob_size, number(report, "blob_size"));
   TRY(unpacked.blob_compression, compression(report, "blob_compression"));
+  if (!report.contains("archive") || !report["archive"].is_boolean()) return bad_report();
+  unpacked.archive = report["archive"].get<bool>();
   if (!report.contains("opaque") || !report["opaque"].is_array()) return bad_report();
   for (const json& path : report["opaque"]) {
     if (!path.is_string()) return bad_report();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <tuple>
 
 #include "archive/block_queue.h"
 #include "archive/layer_rules.h"
@@ -44,11 +45,15 @@ Result<std::string> clean_path(const char* raw) {
 
 class Unpacker {
  public:
-  Unpacker(TarStream& tar, int root) : tar_(tar), writer_(root) {}
+  Unpacker(TarStream& tar, int root, const UnpackRules& rules)
+      : tar_(tar), rules_(rules), writer_(root) {}
 
   Result<void> run() {
     for (;;) {
-      TRY(archive_entry * entry, tar_.next());
+      Result<archive_entry*> next = tar_.next();
+      if (!next && !rules_.layer && entries_ == 0 && next.error().kind() == ErrorKind::kCorrupt)
+        return {};  // no archive
+      TRY(archive_entry * entry, std::move(next));
       if (entry == nullptr) break;
       if (++entries_ > kMaxEntries) return too_large("more than 1000000 entries");
       Result<void> done = take(entry);
@@ -75,7 +80,7 @@ class Unpacker {
     TRY(std::string path, clean_path(archive_entry_pathname(entry)));
     size_t slash = path.rfind('/');
     std::string_view name = std::string_view(path).substr(slash == path.npos ? 0 : slash + 1);
-    if (name.starts_with(kWhiteout)) return take_whiteout(path, name);
+    if (rules_.layer && name.starts_with(kWhiteout)) return take_whiteout(path, name);
     TRY(Metadata metadata, metadata_of(entry));
     if (archive_entry_hardlink(entry) != nullptr) {
       TRY(std::string target, clean_path(archive_entry_hardlink(entry)));
@@ -87,6 +92,7 @@ class Unpacker {
 
   Result<void> take_type(archive_entry* entry, const std::string& path, const Metadata& metadata) {
     mode_t type = archive_entry_filetype(entry);
+    if (type == S_IFDIR && path.empty() && !rules_.layer) return {};
     if (type == S_IFDIR) return writer_.directory(path, metadata);
     if (path.empty()) return corrupt("the root must be a directory");
     switch (type) {
@@ -186,6 +192,7 @@ class Unpacker {
       return corrupt("its owner is out of range");
     metadata.uid = static_cast<uid_t>(uid);
     metadata.gid = static_cast<gid_t>(gid);
+    if (rules_.owner) std::tie(metadata.uid, metadata.gid) = *rules_.owner;
     metadata.mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
     if (metadata.mtime.tv_nsec < 0 || metadata.mtime.tv_nsec > 999'999'999)
       return corrupt("its time is out of range");
@@ -211,6 +218,7 @@ class Unpacker {
   }
 
   TarStream& tar_;
+  const UnpackRules& rules_;
   TreeWriter writer_;
 };
 
@@ -245,13 +253,17 @@ Unpacked summary_of(const TarStream::Summary& tar, const LayerSource::Summary& s
 
 }  // namespace
 
-Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker) {
+Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker, const UnpackRules& rules) {
   auto ahead = std::make_shared<ReadAhead>(tar_fd, blob);
   auto cancel = on_exit([&] { ahead->queue.cancel(); });
   worker.run([ahead] { read_ahead(*ahead); });
   TRY(std::unique_ptr<TarStream> tar, TarStream::open([&] { return ahead->queue.take(); }));
-  Unpacker unpacker(*tar, root);
+  Unpacker unpacker(*tar, root, rules);
   TRY_VOID(unpacker.run());
+  if (!rules.layer && unpacker.entries_ == 0) {
+    Digest none = sys::sha256("");
+    return Unpacked{.diff_id = none, .input = none, .blob = none, .archive = false};
+  }
   TRY(TarStream::Summary summary, tar->finish());
   Unpacked unpacked = summary_of(summary, ahead->source.finish());
   unpacked.files_size = unpacker.files_size_;

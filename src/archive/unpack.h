@@ -1,13 +1,15 @@
 // What wherry-unpack does: one foreign tar from a descriptor into one directory, and a report.
 //
 // docs/design/unpack.md says how it is confined and why. Descriptors it is started with:
-//   0  the tar, plain or compressed        3  the directory, empty
+//   0  the tar, plain or compressed        3  the directory, empty for a layer
 //   4  the report, a pipe                  5  a lock that lives as long as the process
 //   6  with the argument "keep": an empty file for the archive as it travels
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "archive/compression.h"
@@ -30,6 +32,16 @@ inline constexpr size_t kMaxXattrSize = 64u << 10;
 inline constexpr size_t kMaxOpaque = 4096;
 inline constexpr size_t kMaxReport = 32u << 20;
 
+// How what is in the archive becomes files.
+struct UnpackRules {
+  // A layer: ".wh." names are deletions. False, for ADD: they are names like others, the directory
+  // may hold files and keeps its own metadata, and what is no tar at all is not an error but told
+  // apart (Unpacked::archive).
+  bool layer = true;
+  // All entries belong to them, whatever the archive says: uid, gid.
+  std::optional<std::pair<uint32_t, uint32_t>> owner;
+};
+
 struct Unpacked {
   Digest diff_id;
   uint64_t tar_size = 0;    // bytes of the uncompressed tar
@@ -46,12 +58,13 @@ struct Unpacked {
   Digest blob;
   uint64_t blob_size = 0;
   Compression blob_compression = Compression::kNone;
+  bool archive = true;  // false: its first entry could not be read; nothing was made
 };
 
 class Worker;
 // Unpacks what `tar` reads into the directory `root`; `blob` -1: nothing is kept. The process has
 // given up its rights before.
-Result<Unpacked> unpack(int tar, int root, int blob, Worker worker);
+Result<Unpacked> unpack(int tar, int root, int blob, Worker worker, const UnpackRules& rules = {});
 
 // The report as bytes for the pipe, and back.
 std::string report_of(const Result<Unpacked>& result);

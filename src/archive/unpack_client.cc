@@ -40,7 +40,10 @@ Result<Unpacking> Unpacking::start(const UnpackJob& job) {
     blob.reset(fcntl(job.blob, F_DUPFD_CLOEXEC, 0));
     if (!blob) return Error::from_errno(errno, "cannot keep a layer's blob open");
   }
-  std::vector<std::string> arguments{"unpack"};
+  std::vector<std::string> arguments{job.rules.layer ? "unpack" : "add"};
+  if (job.rules.owner)
+    arguments.push_back(std::to_string(job.rules.owner->first) + ":" +
+                        std::to_string(job.rules.owner->second));
   if (blob) arguments.emplace_back("keep");
   TRY(HelperProcess helper,
       HelperProcess::start(std::move(arguments), {{job.tar, kUnpackTarFd},

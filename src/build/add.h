@@ -15,9 +15,13 @@ enum class AddSource { kLocal, kUrl };
 // What a source argument of ADD is; a git repository is kUnsupported.
 Result<AddSource> classify_add_source(const std::string& source);
 
+// The last part of the URL's path, percent-decoded; "__unnamed__" where there is none that could
+// name a file.
+std::string name_of_url(std::string_view url);
+
 struct Download {
   SourceTree tree;   // of the one file: CopySource{&tree, name}
-  std::string name;  // the last part of the URL's path; "__unnamed__" when there is none
+  std::string name;  // name_of_url
   Digest digest;     // enters the key through select()
   uint64_t size = 0;
 };

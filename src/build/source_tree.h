@@ -68,14 +68,11 @@ class SourceTree {
   Result<sys::Fd> open(const std::string& resolved, int flags) const;
   // A descriptor (O_PATH) of `path` after resolve(), e.g. for a bind mount.
   Result<sys::Fd> open_path(const std::string& path) const;
-  // The names in a resolved directory, sorted by bytes.
-  Result<std::vector<std::string>> list(const std::string& resolved) const;
-
   // The device number under which a file's digest is remembered. Overlays have a new number with
   // each mount but show the inode numbers of the layers beneath: there it is the layers' own.
   uint64_t device_of(const struct stat& status) const;
-  // Whether digests of its files may be remembered at all.
-  bool digests_last() const { return kind_ != Kind::kFiles; }
+  // Whether a digest may be remembered under that number.
+  bool digests_last(const struct stat& status) const;
 
  private:
   struct NamedFile {

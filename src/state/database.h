@@ -37,6 +37,8 @@ class Statement {
   // True: a row is there. False: done.
   Result<bool> step();
   Result<void> run();  // step to the end
+  // Ready to be bound and stepped again; bindings stay.
+  void reset();
   std::string text(int column) const;
   int64_t integer(int column) const;
 

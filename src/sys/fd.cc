@@ -59,6 +59,10 @@ Result<Fd> open_in_root(int root, const std::string& name, int flags, unsigned m
   return open_resolved(root, name, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+Result<Fd> open_without_links(int dir, const std::string& name, int flags, unsigned mode) {
+  return open_resolved(dir, name, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
 Result<std::string> read_all(int fd, size_t limit) {
   std::string data;
   char buffer[16384];

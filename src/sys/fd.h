@@ -58,6 +58,9 @@ Result<Fd> open_at(int dir, const std::string& name, int flags, unsigned mode = 
 Result<Fd> open_beneath(int dir, const std::string& name, int flags, unsigned mode = 0600);
 // openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: `name` resolved as if `root` were "/".
 Result<Fd> open_in_root(int root, const std::string& name, int flags, unsigned mode = 0600);
+// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS: for names known to have no links; one that
+// has become a link fails with ELOOP.
+Result<Fd> open_without_links(int dir, const std::string& name, int flags, unsigned mode = 0600);
 
 // Reads to the end of file; more than `limit` bytes is kResourceExhausted.
 Result<std::string> read_all(int fd, size_t limit);

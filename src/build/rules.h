@@ -1,0 +1,14 @@
+// .dockerignore's rules (build/ignore.h) as the questions that a walk asks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "build/source_tree.h"
+
+namespace wherry::build {
+
+// Of --exclude's patterns; none exclude nothing.
+Result<PathRules> exclude_rules(const std::vector<std::string>& patterns);
+
+}  // namespace wherry::build
