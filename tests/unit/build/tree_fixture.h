@@ -91,7 +91,7 @@ class TreeFixture : public ::testing::Test {
     EXPECT_TRUE(selection) << selection.error().message();
     return selection ? std::move(*selection) : Selection{};
   }
-  Selection selected(const std::vector<std::string>& sources) { return selected(spec(sources)); }
+  Selection taken(const std::vector<std::string>& sources) { return selected(spec(sources)); }
   Error refused(const CopySpec& spec) {
     Result<Selection> selection = select(spec, nullptr);
     EXPECT_FALSE(selection);
