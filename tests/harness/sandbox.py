@@ -7,6 +7,8 @@ enter() runs a command in it; everything in it ends and disappears with the comm
 - a mount namespace with a loop-mounted journalled ext4 file system at WHERRY_TEST_DISK, a tmpfs at
   WHERRY_TEST_RUN, and a private tmpfs over /run;
 - cgroups below one of our own in each hierarchy, seen as the root through a cgroup namespace.
+- WHERRY_TEST_PACKAGE_PROXY: an HTTP proxy (harness/package_cache.py) at the outside end, the only way to the
+  distribution's packages.
 Nothing of the machine's own network or cgroups is changed.
 """
 import ctypes
@@ -19,7 +21,8 @@ import sys
 import tempfile
 import time
 
-from harness.paths import BUILD
+from harness import package_cache
+from harness.paths import BUILD, CACHE
 
 INSIDE = "198.51.100.2"
 OUTSIDE = "198.51.100.1"
@@ -150,7 +153,11 @@ def _become_sandbox(cgroups: Cgroups, scratch: pathlib.Path, command: list[str],
     try:
         _die_with_parent()
         cgroups.enter()
+        world = os.open("/proc/self/ns/net", os.O_RDONLY)
         outside = _make_networks()
+        os.environ["WHERRY_TEST_PACKAGE_PROXY"] = package_cache.start(
+            OUTSIDE, outside, world, CACHE / "packages", scratch / "packages")
+        os.close(world)
         # The runner itself sits one below: on v2 only empty cgroups can have controllers.
         unshare(_CLONE_NEWNS | _CLONE_NEWCGROUP | _CLONE_NEWPID)
         mount("none", "/", None, _MS_REC | _MS_PRIVATE)
