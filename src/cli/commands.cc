@@ -9,6 +9,7 @@
 #include "cli/exit_code.h"
 #include "cli/image_commands.h"
 #include "cli/output.h"
+#include "cli/registry_commands.h"
 #include "cli/run_request.h"
 #include "cli/volume_commands.h"
 
@@ -70,6 +71,12 @@ constexpr CommandSpec kCommands[] = {
     {"bootstrap|image bootstrap", "[OPTIONS] DISTRIBUTION:RELEASE",
      "Make a base image from the distribution's signed packages", &kBootstrapFlags, 1, 1,
      bootstrap_image},
+    {"pull|image pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry",
+     &kPullFlags, 1, 1, pull_images},
+    {"push|image push", "[OPTIONS] NAME[:TAG]", "Send an image to a registry", &kPushFlags, 1, 1,
+     push_images},
+    {"login", "[OPTIONS] [SERVER]", "Log in to a registry", &kLoginFlags, 0, 1, log_in},
+    {"logout", "[SERVER]", "Forget the credentials of a registry", &kNoFlags, 0, 1, log_out},
     {"volume create", "[OPTIONS] [VOLUME]", "Make a volume", &kVolumeCreateFlags, 0, 1,
      create_volume},
     {"volume ls|volume list", "[OPTIONS]", "List volumes", &kVolumeListFlags, 0, 0, list_volumes},
@@ -95,10 +102,10 @@ constexpr std::string_view kGroups[] = {"container", "image", "volume", "system"
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "build",  "builder", "buildx", "commit",  "compose", "context",  "cp",        "diff",
-    "events", "export",  "load",   "login",   "logout",  "manifest", "network",   "plugin",
-    "port",   "pull",    "push",   "save",    "search",  "stats",    "swarm",     "top",
-    "trust",  "update",  "node",   "service", "stack",   "secret",   "checkpoint"};
+    "build",  "builder", "buildx",  "commit", "compose",  "context",   "cp",
+    "diff",   "events",  "export",  "load",   "manifest", "network",   "plugin",
+    "port",   "save",    "search",  "stats",  "swarm",    "top",       "trust",
+    "update", "node",    "service", "stack",  "secret",   "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');
@@ -165,6 +172,11 @@ Result<engine::Engine*> Context::engine() {
   if (config.log_max_files != 1)
     options.log.options["max-file"] = std::to_string(config.log_max_files);
   options.default_publish_address = config.publish_address;
+  options.registries = config.registries;
+  options.max_downloads = config.max_downloads;
+  options.max_uploads = config.max_uploads;
+  options.docker_config = docker_config_path(environment_variable);
+  options.search_path = environment_variable("PATH").value_or("");
   TRY(engine_, open_(options));
   return engine_.get();
 }

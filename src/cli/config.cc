@@ -17,8 +17,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 16;
-constexpr std::string_view kKeys[] = {"data-root", "exec-root", "run-root", "log-driver",
-                                      "log-opts",  "ip",        "debug",    "log-level"};
+constexpr int kMaxTransfers = 64;
+constexpr std::string_view kKeys[] = {"data-root",  "exec-root", "run-root",
+                                      "log-driver", "log-opts",  "ip",
+                                      "debug",      "log-level", "max-concurrent-uploads"};
 // Keys of Docker's daemon.json that mean something there and nothing here yet.
 constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "authorization-plugins",
@@ -52,7 +54,6 @@ constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "icc",
                                            "init",
                                            "init-path",
-                                           "insecure-registries",
                                            "ip-forward",
                                            "ip-masq",
                                            "ip6tables",
@@ -61,8 +62,6 @@ constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "labels",
                                            "live-restore",
                                            "log-format",
-                                           "max-concurrent-downloads",
-                                           "max-concurrent-uploads",
                                            "max-download-attempts",
                                            "metrics-addr",
                                            "mtu",
@@ -72,7 +71,6 @@ constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "pidfile",
                                            "proxies",
                                            "raw-logs",
-                                           "registry-mirrors",
                                            "runtimes",
                                            "seccomp-profile",
                                            "selinux-enabled",
@@ -172,6 +170,32 @@ Result<void> apply_root(std::string& out, std::string text, std::string_view key
   return {};
 }
 
+// A list of registries, each of which `check` has nothing against.
+Result<void> apply_registries(std::vector<std::string>& out, const Json& value,
+                              Result<void> (*check)(std::string_view), std::string_view key,
+                              std::string_view source) {
+  if (!value.is_array()) return bad_key(source, key, "must be a list of strings");
+  std::vector<std::string> entries;
+  for (const Json& item : value) {
+    if (!item.is_string()) return bad_key(source, key, "must be a list of strings");
+    std::string entry = item.get<std::string>();
+    if (Result<void> good = check(entry); !good)
+      return bad_key(source, key,
+                     fmt::format("has an entry that is wrong: {}", good.error().message()));
+    entries.push_back(std::move(entry));
+  }
+  out = std::move(entries);
+  return {};
+}
+
+Result<void> apply_transfers(int& out, const Json& value, std::string_view key,
+                             std::string_view source) {
+  if (!value.is_number_integer() || value < 1 || value > kMaxTransfers)
+    return bad_key(source, key, fmt::format("must be a number from 1 to {}", kMaxTransfers));
+  out = value.get<int>();
+  return {};
+}
+
 Result<void> apply_key(Config& config, const std::string& key, const Json& value,
                        std::string_view source) {
   if (key == "debug") {
@@ -185,6 +209,15 @@ Result<void> apply_key(Config& config, const std::string& key, const Json& value
       TRY_VOID(apply_log_option(config, option.key(), option.value(), source));
     return {};
   }
+  if (key == "registry-mirrors")
+    return apply_registries(config.registries.mirrors, value, transfer::check_mirror, key, source);
+  if (key == "insecure-registries")
+    return apply_registries(config.registries.insecure, value, transfer::check_insecure, key,
+                            source);
+  if (key == "max-concurrent-downloads")
+    return apply_transfers(config.max_downloads, value, key, source);
+  if (key == "max-concurrent-uploads")
+    return apply_transfers(config.max_uploads, value, key, source);
   TRY(std::string text, text_value(value, key, source));
   if (key == "data-root") return apply_root(config.data_root, std::move(text), key, source);
   if (key == "exec-root" || key == "run-root")
@@ -292,6 +325,10 @@ std::string config_json(const Config& config) {
   };
   document["ip"] = config.publish_address;
   document["log-level"] = level_name(config.log_level);
+  document["registry-mirrors"] = config.registries.mirrors;
+  document["insecure-registries"] = config.registries.insecure;
+  document["max-concurrent-downloads"] = config.max_downloads;
+  document["max-concurrent-uploads"] = config.max_uploads;
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "transfer/endpoints.h"
 
 namespace wherry::cli {
 
@@ -25,6 +26,9 @@ struct Config {
   std::string log_max_size;              // "10m"; empty: unlimited
   int log_max_files = 1;
   std::string publish_address = "0.0.0.0";
+  transfer::RegistrySettings registries;
+  int max_downloads = 3;  // layers of one pull at a time
+  int max_uploads = 5;    // and of one push
 };
 
 inline constexpr size_t kMaxConfigBytes = 1 << 20;

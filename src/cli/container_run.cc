@@ -6,6 +6,7 @@
 #include "cli/container_commands.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
+#include "cli/registry_commands.h"
 #include "cli/run_request.h"
 #include "cli/session_end.h"
 #include "cli/stream.h"
@@ -65,32 +66,31 @@ std::string familiar(const std::string& image) {
   return reference ? reference->familiar() : image;
 }
 
-Error cannot_pull(const std::string& image) {
-  return Error(ErrorKind::kUnsupported,
-               fmt::format("cannot pull '{}': pulling from registries is not available in this "
-                           "version",
-                           familiar(image)))
-      .set_hint(
-          "make an image with 'wherry bootstrap debian:bookworm', or load one with "
-          "'wherry import FILE NAME'");
+// An id cannot be asked for: only registries' names are known to them.
+bool is_pullable(const std::string& image) {
+  return !image.starts_with("sha256:") && oci::ImageRef::parse(image).has_value();
 }
 
-// What a missing image means under --pull.
-Error missing_image(const RunRequest& request, Error error) {
-  if (!is_missing_image(error)) return error;
+Result<void> pull_for(engine::Engine& engine, const RunRequest& request) {
+  TRY([[maybe_unused]] auto pulled,
+      pull_image(engine, {request.create.config.image, {}, {}}, {STDERR_FILENO, request.quiet}));
+  return {};
+}
+
+// start(), with the image pulled before or when it is missing, as --pull says.
+template <typename Start>
+auto with_image(engine::Engine& engine, const RunRequest& request, Start start)
+    -> decltype(start()) {
   const std::string& image = request.create.config.image;
-  if (request.pull == "never")
+  if (request.pull == "always" && is_pullable(image)) TRY_VOID(pull_for(engine, request));
+  auto started = start();
+  if (started || !is_missing_image(started.error())) return started;
+  if (request.pull == "never" || !is_pullable(image))
     return Error(ErrorKind::kNotFound, fmt::format("No such image: {}", familiar(image)));
   if (!request.quiet)
     print_error_text(fmt::format("Unable to find image '{}' locally\n", familiar(image)));
-  return cannot_pull(image);
-}
-
-Result<RunRequest> prepare(Invocation& call) {
-  TRY(RunRequest request, run_request(call.flags, environment_variable));
-  // "always" asks for what cannot be done: saying so beats running an old image.
-  if (request.pull == "always") return cannot_pull(request.create.config.image);
-  return request;
+  TRY_VOID(pull_for(engine, request));
+  return start();
 }
 
 Result<int> run_prepared(Invocation& call, const RunRequest& request) {
@@ -110,17 +110,21 @@ Result<int> run_prepared(Invocation& call, const RunRequest& request) {
     if (config.tty) size = terminal_size();
   }
   std::optional<SignalMask> mask;
-  if (attach) mask.emplace();
-  auto started = engine->run(request.create, attach, size.rows, size.columns);
-  if (!started) return missing_image(request, std::move(started.error()));
-  call.context.warn(started->warnings);
-  TRY_VOID(cid_file.write(started->id));
-  if (!started->session) {
-    TRY_VOID(print(started->id + "\n"));
+  TRY(engine::Engine::RunResult started, with_image(*engine, request, [&] {
+        // Not around a pull, which any signal may end.
+        if (attach) mask.emplace();
+        auto run = engine->run(request.create, attach, size.rows, size.columns);
+        if (!run) mask.reset();
+        return run;
+      }));
+  call.context.warn(started.warnings);
+  TRY_VOID(cid_file.write(started.id));
+  if (!started.session) {
+    TRY_VOID(print(started.id + "\n"));
     return 0;
   }
-  TRY(StreamEnd end, relay(*started->session, streams, *mask));
-  return finish_session(*engine, started->id, std::move(started->session), end, true);
+  TRY(StreamEnd end, relay(*started.session, streams, *mask));
+  return finish_session(*engine, started.id, std::move(started.session), end, true);
 }
 
 }  // namespace
@@ -131,7 +135,7 @@ Result<int> run_container(Invocation& call) {
                        "conflicting options: cannot specify both --attach and --detach"));
     return 1;
   }
-  TRY(RunRequest request, prepare(call));
+  TRY(RunRequest request, run_request(call.flags, environment_variable));
   const engine::ContainerConfig& config = request.create.config;
   if (Result<void> usable = check_terminal(config.attach_stdin && config.open_stdin, config.tty);
       !usable) {
@@ -145,14 +149,14 @@ Result<int> run_container(Invocation& call) {
 }
 
 Result<int> create_container(Invocation& call) {
-  TRY(RunRequest request, prepare(call));
+  TRY(RunRequest request, run_request(call.flags, environment_variable));
   TRY(CidFile cid_file, CidFile::make(request.cid_file));
   TRY(engine::Engine * engine, call.context.engine());
-  auto created = engine->create(request.create);
-  if (!created) return missing_image(request, std::move(created.error()));
-  call.context.warn(created->warnings);
-  TRY_VOID(cid_file.write(created->id));
-  TRY_VOID(print(created->id + "\n"));
+  TRY(engine::Engine::Created created,
+      with_image(*engine, request, [&] { return engine->create(request.create); }));
+  call.context.warn(created.warnings);
+  TRY_VOID(cid_file.write(created.id));
+  TRY_VOID(print(created.id + "\n"));
   return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "engine/volume_record.h"
 #include "oci/reference.h"
 #include "store/store.h"
+#include "transfer/image_transfer.h"
 
 namespace wherry::engine {
 
@@ -88,6 +89,23 @@ struct ImportRequest {
   std::optional<oci::ImageRef> reference;
   std::vector<std::string> changes;
   std::string message;
+};
+
+struct PullRequest {
+  std::string name;      // "debian", "host:5000/team/app:1", "name@sha256:..."
+  std::string platform;  // "os/arch[/variant]"; empty: this machine's
+  transfer::OnProgress progress;
+};
+
+struct PushRequest {
+  std::string name;  // of an image here, "host:5000/team/app:1"; no digest
+  transfer::OnProgress progress;
+};
+
+struct LoginRequest {
+  std::string server;    // "host:5000"; empty: Docker Hub
+  std::string username;  // empty: the credentials that are kept are tried
+  std::string password;
 };
 
 struct VolumeRequest {
@@ -181,6 +199,21 @@ class Engine {
   virtual Result<store::Store::Removed> remove_image(const std::string& name, bool force) = 0;
   // Bytes of each layer of an image, bottom first, in the order of its diff ids.
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
+
+  // --- registries, with the credentials that login has kept (Docker's config.json and its helpers)
+  virtual Result<transfer::Pulled> pull(const PullRequest& request) = 0;
+  virtual Result<transfer::Pushed> push(const PushRequest& request) = 0;
+  // What the registry lists for a repository ("host:5000/team/app").
+  virtual Result<std::vector<std::string>> remote_tags(const std::string& repository) = 0;
+  struct LoggedIn {
+    std::string file;    // where the credentials are readable; empty: a helper keeps them
+    std::string helper;  // its program
+  };
+  // Asks the registry and, when it agrees, keeps the credentials. kPermissionDenied: it does not.
+  // kNotFound: none were given and none are kept.
+  virtual Result<LoggedIn> login(const LoginRequest& request) = 0;
+  // False: nothing was kept.
+  virtual Result<bool> logout(const std::string& server) = 0;
 
   // --- volumes
   // One that is there already is returned as it is.

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "transfer/endpoints.h"
 
 namespace wherry::engine {
 
@@ -13,6 +14,11 @@ struct LocalOptions {
   std::string run_root = "/run/wherry";
   LogConfig log{"json-file", {}};  // from the configuration's log-driver and log-opts
   std::string default_publish_address = "0.0.0.0";
+  transfer::RegistrySettings registries;
+  int max_downloads = 3;
+  int max_uploads = 5;
+  std::string docker_config;  // the user's config.json with credentials; empty: there is none
+  std::string search_path;    // where docker-credential-* are looked for
 };
 
 // Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.

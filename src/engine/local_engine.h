@@ -4,7 +4,7 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   pause.cc   prune.cc   build_step.cc sandbox.cc exec.cc images.cc local_volumes.cc
+//   pause.cc   prune.cc   build_step.cc sandbox.cc exec.cc images.cc registry.cc local_volumes.cc
 //   bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
@@ -81,6 +81,11 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<void> tag(const std::string& source, const std::string& target) override;
   Result<store::Store::Removed> remove_image(const std::string& name, bool force) override;
   Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
+  Result<transfer::Pulled> pull(const PullRequest& request) override;
+  Result<transfer::Pushed> push(const PushRequest& request) override;
+  Result<std::vector<std::string>> remote_tags(const std::string& repository) override;
+  Result<LoggedIn> login(const LoginRequest& request) override;
+  Result<bool> logout(const std::string& server) override;
   Result<Volume> create_volume(const VolumeRequest& request) override;
   Result<std::vector<Volume>> volumes(const Filters& filters) override;
   Result<Volume> volume(const std::string& name) override;
@@ -183,6 +188,10 @@ class LocalEngine final : public Engine, public BuildHost {
   // --- recovery.cc
   Result<void> recover();
   void sweep_container_dirs();
+
+  // --- registry.cc
+  Result<std::vector<transfer::Endpoint>> with_credentials(
+      std::vector<transfer::Endpoint> endpoints) const;
 
   // --- local_volumes.cc
   Result<std::vector<Volume>> all_volumes();

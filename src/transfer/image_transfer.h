@@ -47,7 +47,9 @@ struct Pulled {
   bool new_image = false;  // false: "Image is up to date"
 };
 // `endpoints`: mirrors first, the registry last; the next is tried when one is kUnavailable or has
-// it not. The image gets the reference's tag.
+// it not. The image gets the reference's tag. Docker's words: "manifest for x not found: ...",
+// "pull access denied for x, ...", "failed to resolve reference 'x': ...". Failpoints:
+// transfer.pull.resolved, .config, .layer, .layers, .recorded.
 Result<Pulled> pull(store::Store& store, const oci::ImageRef& reference,
                     const std::vector<Endpoint>& endpoints, const PullOptions& options);
 
@@ -59,7 +61,17 @@ struct Pushed {
   Digest digest;
   uint64_t size = 0;  // of the manifest
 };
+// `endpoints`: ways to the one registry; the next is tried when one cannot be reached. Of layers
+// that it has not it is first asked to mount them from where they are known to be. Failpoints:
+// transfer.push.prepared, .checked, .layer, .layers, .config, .manifest.
 Result<Pushed> push(store::Store& store, const store::Image& image, const oci::ImageRef& reference,
-                    const Endpoint& endpoint, const PushOptions& options);
+                    const std::vector<Endpoint>& endpoints, const PushOptions& options);
+
+// The tags of a repository, as the registry lists them.
+Result<std::vector<std::string>> list_tags(const oci::ImageRef& reference,
+                                           const std::vector<Endpoint>& endpoints);
+// Asks the registry whether it takes the endpoints' credentials: the identity token that it gives
+// in exchange, or "". kPermissionDenied: it does not.
+Result<std::string> check_login(const std::vector<Endpoint>& endpoints);
 
 }  // namespace wherry::transfer

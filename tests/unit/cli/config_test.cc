@@ -41,8 +41,7 @@ TEST(Config, RefusesUnknownKeysWithTheNearestRightOne) {
 }
 
 TEST(Config, NamesDockerKeysThatAreNotThereYet) {
-  EXPECT_EQ(error_of(R"({"registry-mirrors": []})"),
-            "'f': key 'registry-mirrors' is not supported yet");
+  EXPECT_EQ(error_of(R"({"live-restore": true})"), "'f': key 'live-restore' is not supported yet");
   EXPECT_NE(
       error_of(R"({"log-driver": "journald"})").find("log-driver 'journald' is not supported yet"),
       std::string::npos);
@@ -66,6 +65,29 @@ TEST(Config, RefusesWrongTypesAndValuesWithTheirKey) {
             std::string::npos);
   EXPECT_NE(error_of(R"({"ip": "1.1.1.1", "ip": "2.2.2.2"})").find("there twice"),
             std::string::npos);
+}
+
+TEST(Config, TakesRegistriesAndChecksEachOfThem) {
+  Config config;
+  ASSERT_TRUE(apply_config(config,
+                           R"({"registry-mirrors": ["https://mirror.example:5000/"],
+      "insecure-registries": ["registry.lan", "[::1]:5000", "10.0.0.0/8"],
+      "max-concurrent-downloads": 7, "max-concurrent-uploads": 64})",
+                           "f"));
+  EXPECT_EQ(config.registries.mirrors, std::vector<std::string>{"https://mirror.example:5000/"});
+  EXPECT_EQ(config.registries.insecure.size(), 3U);
+  EXPECT_EQ(config.max_downloads, 7);
+  EXPECT_EQ(config.max_uploads, 64);
+  for (const char* bad :
+       {R"({"registry-mirrors": "https://a"})", R"({"registry-mirrors": [1]})",
+        R"({"registry-mirrors": ["mirror.example"]})",
+        R"({"registry-mirrors": ["https://a.example/v2"]})",
+        R"({"registry-mirrors": ["https://user:secret@a.example"]})",
+        R"({"insecure-registries": ["http://a.example"]})",
+        R"({"insecure-registries": ["10.0.0.0/33"]})", R"({"insecure-registries": [""]})",
+        R"({"max-concurrent-downloads": 0})", R"({"max-concurrent-uploads": 65})",
+        R"({"max-concurrent-uploads": "3"})", R"({"max-concurrent-uploads": 1.5})"})
+    EXPECT_NE(error_of(bad).find("key '"), std::string::npos) << bad;
 }
 
 TEST(Config, RefusesWhatIsNoDocument) {

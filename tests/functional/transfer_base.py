@@ -1,0 +1,63 @@
+"""What the tests of pull, push and login share: a registry of the test's own, and what must be left of images."""
+import os
+import pathlib
+
+from base import IMAGE
+from faults import FaultTest
+from harness import images
+from harness.lying_registry import FakeRegistry, tar_of
+
+# So that nothing that has to end does so only after a minute: connecting, stalls, first pause before a retry.
+IMPATIENT = {"WHERRY_TRANSFER_PATIENCE": "2000,1000,20"}
+
+
+class RegistryTest(FaultTest):
+    """self.registry: a fake one. Images that a test has made are gone after it."""
+
+    users: dict[str, str] | None = None
+    tokens = False
+
+    def setUp(self):
+        super().setUp()
+        self.registry = self.enterContext(FakeRegistry(self.users, self.tokens))
+        self.addCleanup(self.remove_images)
+
+    def remove_images(self):
+        for name in set(self.w.ok("images", "-q", "--no-trunc").split()):
+            if name != self.image_id(IMAGE):
+                self.w.ok("rmi", "-f", name)
+        self.assertEqual(self.layer_names(), self.layers_at_rest)
+
+    def image_id(self, name: str) -> str:
+        return "".join(self.w.ok("images", "-q", "--no-trunc", name).split()[:1])
+
+    def name(self, repository: str, tag: str = "") -> str:
+        return f"{self.registry.host}/{repository}" + (f":{tag}" if tag else "")
+
+    def pull(self, repository: str, *options, tag: str = "1", env=None, **settings):
+        return self.w.try_run("pull", *options, self.name(repository, tag), env={**IMPATIENT, **(env or {})},
+                              **settings)
+
+    def pulled(self, repository: str, *options, tag: str = "1", **settings) -> str:
+        done = self.pull(repository, *options, tag=tag, **settings)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return done.stdout
+
+    def assert_nothing_half_made(self):
+        """After a failure: no image, no layer, nothing in incoming that the next command would not sweep."""
+        self.assertEqual(self.w.ok("images", "-q", "--no-trunc").split(), [self.image_id(IMAGE)])
+        self.assertEqual(self.layer_names(), self.layers_at_rest)
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+
+    def busybox(self) -> bytes:
+        return images.busybox_tar().read_bytes()
+
+    def layer(self, name: str, size: int = 0) -> bytes:
+        """A tar with one file, whose content is its name, or `size` bytes that do not compress."""
+        return tar_of({name: os.urandom(size) if size else name.encode()})
+
+    def config_file(self, folder: pathlib.Path, text: str) -> dict[str, str]:
+        """The environment of a user with this config.json."""
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(text)
+        return {"DOCKER_CONFIG": str(folder)}
