@@ -18,9 +18,18 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 16;
 constexpr int kMaxTransfers = 64;
-constexpr std::string_view kKeys[] = {"data-root",  "exec-root", "run-root",
-                                      "log-driver", "log-opts",  "ip",
-                                      "debug",      "log-level", "max-concurrent-uploads"};
+constexpr std::string_view kKeys[] = {"data-root",
+                                      "exec-root",
+                                      "run-root",
+                                      "log-driver",
+                                      "log-opts",
+                                      "ip",
+                                      "debug",
+                                      "log-level",
+                                      "registry-mirrors",
+                                      "insecure-registries",
+                                      "max-concurrent-downloads",
+                                      "max-concurrent-uploads"};
 // Keys of Docker's daemon.json that mean something there and nothing here yet.
 constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "authorization-plugins",

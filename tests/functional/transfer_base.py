@@ -50,7 +50,8 @@ class RegistryTest(FaultTest):
         self.assertEqual(os.listdir(self.w.root / "incoming"), [])
 
     def busybox(self) -> bytes:
-        return images.busybox_tar().read_bytes()
+        """A root file system that is not the one of IMAGE."""
+        return images.padded_tar().read_bytes()
 
     def layer(self, name: str, size: int = 0) -> bytes:
         """A tar with one file, whose content is its name, or `size` bytes that do not compress."""
