@@ -50,8 +50,13 @@ class Push {
       });
       if (twice || oci::is_foreign_layer(layer.blob.media_type)) continue;
       TRY(std::vector<std::string> places, store_.blob_sources(layer.blob.digest));
+      // Where the image came from whole, each of its blobs is, kept here or not.
+      if (!image_.made_here)
+        for (const std::string& known : image_.repo_digests)
+          places.push_back(known.substr(0, known.find('@')));
       for (const std::string& place : places)
-        if (place.starts_with(domain) && place != reference_.repository())
+        if (place.starts_with(domain) && place != reference_.repository() &&
+            std::ranges::find(layer.sources, place.substr(domain.size())) == layer.sources.end())
           layer.sources.push_back(place.substr(domain.size()));
       layers_.push_back(std::move(layer));
     }
@@ -134,7 +139,9 @@ class Push {
     for (size_t next = 0; next < missing.size() || !running.empty();) {
       if (next < missing.size() && running.size() < most) {
         const OutgoingLayer& layer = *missing[next++];
-        TRY_CTX(sys::Fd blob, store_.open_blob(layer.blob.digest), in_layer(layer));
+        Result<sys::Fd> kept = store_.open_blob(layer.blob.digest);
+        if (!kept) return not_kept(std::move(kept.error()), layer);
+        sys::Fd blob = std::move(*kept);
         auto size = static_cast<uint64_t>(layer.blob.size);
         TRY_CTX(int id, remote.start_upload({layer.blob.digest, size, blob.get()}),
                 in_layer(layer));
@@ -176,6 +183,17 @@ class Push {
       if (event.kind == Remote::Event::Kind::kDone) return {};
       return std::move(*event.error).wrap(context);
     }
+  }
+
+  // A layer that was here before its image was pulled: its files are, the compressed form is not.
+  static Error not_kept(Error error, const OutgoingLayer& layer) {
+    bool missing = error.kind() == ErrorKind::kNotFound;
+    Error told = std::move(error).wrap(in_layer(layer));
+    if (missing)
+      told.set_hint(
+          "its compressed form is not kept here: push to the registry that it came from, "
+          "or remove the images that share the layer and pull again");
+    return told;
   }
 
   static std::string in_layer(const OutgoingLayer& layer) {

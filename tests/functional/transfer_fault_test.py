@@ -22,12 +22,12 @@ class KilledPull(RegistryTest):
         self.command = ("pull", self.name("app", "1"))
 
     def hits(self) -> list[tuple[str, int]]:
-        names = self.w.failpoint_hits("", *self.command, env=IMPATIENT)
+        names = self.w.failpoint_hits("", *self.command)
         self.remove_images()
         return [(name, names[:index + 1].count(name)) for index, name in enumerate(names)]
 
     def check(self, program: str, point: str, hit: int, action: str):
-        done = self.w.with_failpoint(point, action, *self.command, hit=hit, program=program, env=IMPATIENT)
+        done = self.w.with_failpoint(point, action, *self.command, hit=hit, program=program)
         if done.returncode == 0:
             self.assertIn("Downloaded newer image", done.stdout)
         self.after_a_fault()
@@ -94,7 +94,7 @@ class KilledPush(RegistryTest):
         self.w.ok("tag", self.name("origin", "1"), self.copy)
 
     def test_a_kill_or_an_error_at_each_failpoint_tags_nothing_half(self):
-        names = self.w.failpoint_hits("", "push", self.copy, env=IMPATIENT)
+        names = self.w.failpoint_hits("", "push", self.copy)
         hits = [(name, names[:index + 1].count(name)) for index, name in enumerate(names)]
         for expected in ("prepared", "checked", "layer", "layers", "config", "manifest"):
             self.assertIn(f"transfer.push.{expected}", names)
@@ -102,7 +102,7 @@ class KilledPush(RegistryTest):
             for point, hit in sample(hits, KILLS, self.id() + action):
                 with self.subTest(point, hit=hit, action=action):
                     self.target.repositories.clear()
-                    self.w.with_failpoint(point, action, "push", self.copy, hit=hit, env=IMPATIENT)
+                    self.w.with_failpoint(point, action, "push", self.copy, hit=hit)
                     self.after_a_fault()
                     tags = self.target.repository("copy").tags
                     self.assertIn(tags, ({}, self.registry.repositories["origin"].tags))
@@ -113,9 +113,9 @@ class KilledPush(RegistryTest):
         name = f"{self.target.host}/made:1"
         self.w.ok("tag", IMAGE, name)
         self.addCleanup(self.w.ok, "rmi", name)
-        for point in self.w.failpoints_of("push", name, env=IMPATIENT):
+        for point in self.w.failpoints_of("push", name):
             with self.subTest(point):
-                self.w.with_failpoint(point, "kill", "push", name, env=IMPATIENT)
+                self.w.with_failpoint(point, "kill", "push", name)
                 self.after_a_fault()
                 self.w.ok("push", name, env=IMPATIENT)
 

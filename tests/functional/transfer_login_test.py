@@ -112,14 +112,13 @@ class Basic(LoginTest):
 
     def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(self):
         (self.folder / "config.json").write_text('{"psFormat": "x"}')
-        points = [point for point in self.w.failpoints_of(
-            "login", "-u", "user", "-p", "pass:word", self.registry.host, env=self.env)]
-        self.assertIn("transfer.credentials.before", points)
-        for point in dict.fromkeys(points):
+        for point in ("transfer.credentials.before", "file.opened", "file.written", "file.synced", "file.renamed",
+                      "transfer.credentials.after"):
             with self.subTest(point):
                 (self.folder / "config.json").write_text('{"psFormat": "x"}')
-                self.w.with_failpoint(point, "kill", "login", "-u", "user", "-p", "pass:word", self.registry.host,
-                                      env=self.env)
+                self.env["WHERRY_FAILPOINT"] = f"{point}:kill"
+                self.assertEqual(self.login().returncode, -9)
+                del self.env["WHERRY_FAILPOINT"]
                 self.assertEqual(self.config()["psFormat"], "x")
                 self.logged_in()
                 self.assertIn(self.registry.host, self.config()["auths"])
