@@ -58,8 +58,8 @@ Result<void> MountStubs::remove(int upper) const {
     if (!is_directory && now.st_size != 0) continue;
     if (unlinkat(directory.get(), name.c_str(), is_directory ? AT_REMOVEDIR : 0) == 0) continue;
     if (errno == ENOTEMPTY || errno == EEXIST) continue;  // the step has put something in it
-    return Error::from_errno(errno, "cannot take the mount point '/" + stub.path +
-                                        "' out of the layer");
+    return Error::from_errno(errno,
+                             "cannot take the mount point '/" + stub.path + "' out of the layer");
   }
   return {};
 }

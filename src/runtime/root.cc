@@ -1,5 +1,6 @@
 #include "runtime/root.h"
 
+#include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -124,6 +125,18 @@ Result<sys::Fd> PreparedRoot::attach() {
   if (::mount("overlay", anchor_.c_str(), "overlay", 0, options.c_str()) != 0)
     return Error::from_errno(errno, "cannot mount the overlay");
   return sys::open_file(anchor_, O_PATH | O_DIRECTORY);
+}
+
+Result<sys::Fd> PreparedRoot::detached() {
+  if (!classic_) return std::move(mount_);
+  // Once is enough, but nothing is lost by a second time.
+  if (unshare(CLONE_NEWNS) != 0)
+    return Error::from_errno(errno, "cannot make a mount namespace");
+  TRY_VOID(sys::make_all_mounts_private());
+  TRY(sys::Fd root, attach());
+  if (umount2(anchor_.c_str(), MNT_DETACH) != 0)
+    return Error::from_errno(errno, "cannot detach the overlay");
+  return root;
 }
 
 Result<void> park_mount(int mount) {

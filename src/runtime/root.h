@@ -20,6 +20,10 @@ class PreparedRoot {
   // use there, and returns the root's fd.
   Result<sys::Fd> attach();
 
+  // For a process that works in the tree itself: the root's fd, without a place in any mount table.
+  // Where the kernel needs one for a moment, the process goes into a mount namespace of its own.
+  Result<sys::Fd> detached();
+
  private:
   Result<void> prepare_overlay(const RootSource& source);
 

@@ -1,0 +1,179 @@
+#include "build/layers.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "state/build_steps.h"
+#include "sys/sha256.h"
+
+namespace wherry::build {
+namespace {
+
+constexpr int64_t kCommitAfterMs = 2000;
+// More helpers would only take the processors from the steps.
+constexpr size_t kMaxPacking = 2;
+constexpr const char* kNothing = "nothing";
+
+}  // namespace
+
+Result<void> Layer::settle() {
+  if (!packing) return {};
+  TraceScope trace("build.settle");
+  archive::Packing helper = std::move(*packing);
+  packing.reset();
+  TRY_CTX(archive::Packed packed, helper.finish(), "cannot seal a layer");
+  if (packed.entries == 0) {
+    empty = true;
+    draft.reset();
+    return {};
+  }
+  diff_id = packed.diff_id;
+  return draft->finish({.diff_id = packed.diff_id,
+                        .tar_size = packed.tar_size,
+                        .files_size = packed.files_size,
+                        .blob = {}});
+}
+
+Result<Digest> Chain::identity() const {
+  sys::Sha256 hash;
+  for (const LayerPtr& layer : layers_) {
+    TRY_VOID(layer->settle());
+    hash.update(layer->empty ? kNothing : layer->diff_id->str());
+    hash.update("\n");
+  }
+  return hash.finish();
+}
+
+int Chain::pending_fd() const {
+  for (const LayerPtr& layer : layers_)
+    if (layer->packing) return layer->packing->fd();
+  return -1;
+}
+
+bool Chain::settles_within(int timeout_ms) const {
+  int64_t deadline = monotonic_ns() + int64_t{timeout_ms} * 1000000;
+  for (const LayerPtr& layer : layers_) {
+    if (!layer->packing) continue;
+    int64_t left = std::max<int64_t>(0, deadline - monotonic_ns()) / 1000000;
+    pollfd ready{layer->packing->fd(), POLLIN, 0};
+    if (poll(&ready, 1, static_cast<int>(left)) <= 0) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> Chain::lower() const {
+  std::vector<std::string> paths;
+  for (const LayerPtr& layer : layers_)
+    if (!layer->empty) paths.push_back(layer->path);
+  std::ranges::reverse(paths);
+  return paths;
+}
+
+Result<std::vector<Digest>> Chain::diff_ids() const {
+  std::vector<Digest> digests;
+  for (const LayerPtr& layer : layers_) {
+    TRY_VOID(layer->settle());
+    if (!layer->empty) digests.push_back(*layer->diff_id);
+  }
+  return digests;
+}
+
+Result<LayerPtr> Layers::stored(const Digest& diff_id) {
+  auto layer = std::make_shared<Layer>();
+  TRY(layer->path, store_.layer_path(diff_id));
+  layer->diff_id = diff_id;
+  return layer;
+}
+
+LayerPtr Layers::nothing() {
+  auto layer = std::make_shared<Layer>();
+  layer->empty = true;
+  return layer;
+}
+
+Result<LayerPtr> Layers::seal(store::LayerDraft draft, StepRecord record) {
+  auto running = [&] {
+    return std::ranges::count_if(made_, [](const LayerPtr& each) { return !!each->packing; });
+  };
+  for (const LayerPtr& each : made_)
+    if (static_cast<size_t>(running()) >= kMaxPacking) TRY_VOID(each->settle());
+  auto layer = std::make_shared<Layer>();
+  layer->path = draft.tree_path();
+  TRY(layer->packing,
+      archive::Packing::start({.directory = draft.tree(), .lock = draft.lock_fd(), .blob = -1}));
+  layer->draft.emplace(std::move(draft));
+  uncommitted_ms_ += record.cost_ms;
+  layer->record.emplace(std::move(record));
+  made_.push_back(layer);
+  return layer;
+}
+
+Result<std::optional<Layers::Hit>> Layers::find(const Digest& key) {
+  TRY(auto row, state::find_build_step(database_, key.str()));
+  if (!row) return std::optional<Hit>();
+  Hit hit{{}, row->created_ns, row->cost_ms};
+  if (row->layer.empty()) {
+    hit.layer = nothing();
+  } else {
+    TRY(Digest diff_id, Digest::parse(row->layer));
+    TRY(bool whole, store_.has_layer(diff_id));
+    if (!whole) return std::optional<Hit>();
+    TRY(hit.layer, stored(diff_id));
+  }
+  used_.push_back(key);
+  return std::optional(std::move(hit));
+}
+
+Result<void> Layers::record_steps(const std::vector<LayerPtr>& done, int64_t now) {
+  for (const LayerPtr& layer : done) {
+    const StepRecord& record = *layer->record;
+    TRY(Digest parent, record.parent.identity());
+    TRY_VOID(state::put_build_step(database_, {.key = record.parts.key(parent).str(),
+                                               .layer = layer->empty ? "" : layer->diff_id->str(),
+                                               .parts = record.parts.json(parent),
+                                               .cost_ms = record.cost_ms,
+                                               .created_ns = record.created_ns,
+                                               .used_ns = now}));
+  }
+  for (const Digest& key : used_) TRY_VOID(state::touch_build_step(database_, key.str(), now));
+  return {};
+}
+
+Result<std::optional<store::Image>> Layers::commit(const std::optional<store::NewImage>& image) {
+  if (made_.empty() && used_.empty() && !image) return std::optional<store::Image>();
+  TraceScope trace("build.commit");
+  for (const LayerPtr& layer : made_) TRY_VOID(layer->settle());
+  TRY_VOID(failpoint("build.packed"));
+  std::vector<LayerPtr> done = std::move(made_);
+  made_.clear();
+  std::vector<store::LayerDraft> drafts;
+  for (const LayerPtr& layer : done) {
+    if (!layer->draft) continue;
+    drafts.push_back(std::move(*layer->draft));
+    layer->draft.reset();
+  }
+  int64_t now = wall_clock_ns();
+  TRY(std::optional<store::Image> made,
+      store_.commit(std::move(drafts), image, [&] { return record_steps(done, now); }));
+  for (const LayerPtr& layer : done) {
+    layer->record.reset();
+    if (layer->empty) continue;
+    TRY(layer->path, store_.layer_path(*layer->diff_id));
+  }
+  used_.clear();
+  uncommitted_ms_ = 0;
+  return made;
+}
+
+Result<void> Layers::commit_when_due() {
+  if (uncommitted_ms_ < kCommitAfterMs) return {};
+  TRY([[maybe_unused]] auto none, commit({}));
+  return {};
+}
+
+}  // namespace wherry::build
