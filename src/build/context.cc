@@ -25,8 +25,7 @@ Error invalid(std::string message) {
 }
 
 bool is_remote(std::string_view path) {
-  for (std::string_view prefix :
-       {"http://", "https://", "git://", "ssh://", "git@", "github.com/"})
+  for (std::string_view prefix : {"http://", "https://", "git://", "ssh://", "git@", "github.com/"})
     if (path.starts_with(prefix)) return true;
   return false;
 }
@@ -34,8 +33,9 @@ bool is_remote(std::string_view path) {
 // A tar has its magic in the first header; the others are compressed streams.
 bool is_archive(std::string_view head) {
   using namespace std::string_view_literals;
-  for (std::string_view magic : {"\x1f\x8b"sv, "BZh"sv, "\xfd"
-                                                        "7zXZ\0"sv,
+  for (std::string_view magic : {"\x1f\x8b"sv, "BZh"sv,
+                                 "\xfd"
+                                 "7zXZ\0"sv,
                                  "\x28\xb5\x2f\xfd"sv})
     if (head.starts_with(magic)) return true;
   return head.size() >= 262 && head.substr(257, 5) == "ustar";
@@ -108,9 +108,8 @@ Result<PathRules> rules_of(const std::optional<std::string>& text, const std::st
   TRY_CTX(Ignore ignore, Ignore::parse(*text), "cannot read '" + name + "'");
   if (ignore.empty()) return PathRules();
   auto rules = std::make_shared<Ignore>(std::move(ignore));
-  return PathRules{
-      [rules](const std::string& path) { return rules->matches(path); },
-      [rules](const std::string& path) { return rules->may_contain_included(path); }};
+  return PathRules{[rules](const std::string& path) { return rules->matches(path); },
+                   [rules](const std::string& path) { return rules->may_contain_included(path); }};
 }
 
 // "<Dockerfile>.dockerignore" beside the Dockerfile goes before the context's own.
@@ -124,7 +123,8 @@ Result<PathRules> ignore_rules(int root, const std::optional<std::string>& besid
 Error no_dockerfile(const Error& cause, const std::string& path) {
   Error error = Error(cause).wrap("cannot read the Dockerfile '" + path + "'");
   if (cause.errnum() == ENOENT)
-    error.set_hint("a build needs a Dockerfile: name it with -f FILE, or give the directory it is in");
+    error.set_hint(
+        "a build needs a Dockerfile: name it with -f FILE, or give the directory it is in");
   return error;
 }
 
@@ -146,8 +146,8 @@ Result<Context> from_directory(const std::string& path, const std::string& docke
   struct stat info{};
   if (stat(path.c_str(), &info) != 0)
     return is_remote(path)
-               ? Error(ErrorKind::kUnsupported, "remote build contexts are not supported: '" +
-                                                    path + "'")
+               ? Error(ErrorKind::kUnsupported,
+                       "remote build contexts are not supported: '" + path + "'")
                      .set_hint("fetch or clone it first, and give the directory")
                : Error::from_errno(errno, "cannot use '" + path + "' as the build context");
   if (!S_ISDIR(info.st_mode))
@@ -160,11 +160,10 @@ Result<Context> from_directory(const std::string& path, const std::string& docke
     TRY(context.dockerfile, read_rest("", STDIN_FILENO));
     context.dockerfile_name = kDefaultName;
   } else {
-    TRY_VOID(read_local(dockerfile.empty() ? path + "/" + kDefaultName : dockerfile, context,
-                        beside));
+    TRY_VOID(
+        read_local(dockerfile.empty() ? path + "/" + kDefaultName : dockerfile, context, beside));
   }
-  TRY(PathRules rules,
-      ignore_rules(root.get(), beside, context.dockerfile_name + ".dockerignore"));
+  TRY(PathRules rules, ignore_rules(root.get(), beside, context.dockerfile_name + ".dockerignore"));
   context.tree = SourceTree::context(std::move(root), std::move(rules));
   return context;
 }
@@ -193,7 +192,7 @@ Result<Context> from_stdin(const std::string& dockerfile, store::Store& store) {
   TRY(PathRules rules, ignore_rules(draft.tree(), beside, name));
   TRY(sys::Fd root, sys::open_at(draft.tree(), ".", O_RDONLY | O_DIRECTORY));
   context.tree = SourceTree::context(std::move(root), std::move(rules));
-  context.unpacked.emplace(std::move(draft));
+  context.unpacked = std::make_unique<store::LayerDraft>(std::move(draft));
   return context;
 }
 

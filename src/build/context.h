@@ -2,6 +2,7 @@
 // or just the Dockerfile.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,7 +13,7 @@
 namespace wherry::build {
 
 struct Context {
-  std::optional<store::LayerDraft> unpacked;  // of a tar from standard input
+  std::unique_ptr<store::LayerDraft> unpacked;  // of a tar from standard input
   std::optional<SourceTree> tree;  // seen through .dockerignore; empty: there is no context
   std::string dockerfile;          // its text
   std::string dockerfile_name;     // as users know it

@@ -140,6 +140,8 @@ Result<void> Layers::record_steps(const std::vector<LayerPtr>& done, int64_t now
                                                .created_ns = record.created_ns,
                                                .used_ns = now}));
   }
+  for (const state::BuildStepRow& row : image_rows_)
+    TRY_VOID(state::put_build_step(database_, row));
   for (const Digest& key : used_) TRY_VOID(state::touch_build_step(database_, key.str(), now));
   return {};
 }
@@ -166,6 +168,7 @@ Result<std::optional<store::Image>> Layers::commit(const std::optional<store::Ne
     TRY(layer->path, store_.layer_path(*layer->diff_id));
   }
   used_.clear();
+  image_rows_.clear();
   uncommitted_ms_ = 0;
   return made;
 }

@@ -13,7 +13,7 @@
 
 #include "archive/pack_client.h"
 #include "build/key.h"
-#include "state/database.h"
+#include "state/build_steps.h"
 #include "store/store.h"
 
 namespace wherry::build {
@@ -81,6 +81,9 @@ class Layers {
   // A record whose layer is gone or damaged is none.
   Result<std::optional<Hit>> find(const Digest& key);
 
+  // Recorded with the next commit.
+  void record_image(state::BuildStepRow row) { image_rows_.push_back(std::move(row)); }
+
   // Everything made so far, and the image when there is one, becomes durable. Failpoint:
   // build.packed.
   Result<std::optional<store::Image>> commit(const std::optional<store::NewImage>& image);
@@ -93,7 +96,8 @@ class Layers {
   store::Store& store_;
   state::Database& database_;
   std::vector<LayerPtr> made_;  // not committed
-  std::vector<Digest> used_;    // keys that hit
+  std::vector<Digest> used_;  // keys that hit
+  std::vector<state::BuildStepRow> image_rows_;
   int64_t uncommitted_ms_ = 0;
 };
 

@@ -38,13 +38,41 @@ constexpr Flag kBuild[] = {
     {"target", 0, kString, "Stage to build instead of the last one"},
 };
 constexpr RefusedFlag kBuildLater[] = {
-    {"add-host"},     {"allow"},          {"annotation"},   {"attest"},        {"build-context"},
-    {"builder"},      {"cache-from"},     {"cache-to"},     {"call"},          {"cgroup-parent"},
-    {"check"},        {"compress"},       {"cpu-period"},   {"cpu-quota"},     {"cpu-shares", 'c'},
-    {"cpuset-cpus"},  {"cpuset-mems"},    {"debug", 'D'},   {"isolation"},     {"memory", 'm'},
-    {"memory-swap"},  {"metadata-file"},  {"output", 'o'},  {"platform"},      {"policy"},
-    {"provenance"},   {"push"},           {"resource"},     {"sbom"},          {"security-opt"},
-    {"shm-size"},     {"squash"},         {"ssh"},          {"ulimit"},        {"no-cache-filter"},
+    {"add-host"},
+    {"allow"},
+    {"annotation"},
+    {"attest"},
+    {"build-context"},
+    {"builder"},
+    {"cache-from"},
+    {"cache-to"},
+    {"call"},
+    {"cgroup-parent"},
+    {"check"},
+    {"compress"},
+    {"cpu-period"},
+    {"cpu-quota"},
+    {"cpu-shares", 'c'},
+    {"cpuset-cpus"},
+    {"cpuset-mems"},
+    {"debug", 'D'},
+    {"isolation"},
+    {"memory", 'm'},
+    {"memory-swap"},
+    {"metadata-file"},
+    {"output", 'o'},
+    {"platform"},
+    {"policy"},
+    {"provenance"},
+    {"push"},
+    {"resource"},
+    {"sbom"},
+    {"security-opt"},
+    {"shm-size"},
+    {"squash"},
+    {"ssh"},
+    {"ulimit"},
+    {"no-cache-filter"},
     {"disable-content-trust"},
 };
 
@@ -84,11 +112,11 @@ Result<build::Secret> secret(const std::string& text) {
   std::string id, source, variable, type;
   for (std::string_view field : split(text, ',')) {
     auto [key, value] = split_once(field, '=');
-    std::string* place = key == "id"                            ? &id
-                         : key == "src" || key == "source"      ? &source
-                         : key == "env"                         ? &variable
-                         : key == "type"                        ? &type
-                                                                : nullptr;
+    std::string* place = key == "id"                       ? &id
+                         : key == "src" || key == "source" ? &source
+                         : key == "env"                    ? &variable
+                         : key == "type"                   ? &type
+                                                           : nullptr;
     if (place == nullptr || !value)
       return invalid(fmt::format("invalid secret '{}': unexpected key '{}'", text, key))
           .set_hint("write id=NAME,src=FILE or id=NAME,env=VARIABLE");
@@ -124,7 +152,8 @@ Result<build::BuildOptions> options_of(const Invocation& call) {
     TRY_CTX(oci::ImageRef reference, oci::ImageRef::parse(text),
             fmt::format("invalid tag '{}'", text));
     if (reference.digest())
-      return invalid(fmt::format("invalid tag '{}': refusing to create a tag with a digest reference", text));
+      return invalid(
+          fmt::format("invalid tag '{}': refusing to create a tag with a digest reference", text));
     options.tags.push_back(std::move(reference));
   }
   TRY(options.build_args, build_arguments(flags.list("build-arg")));

@@ -99,8 +99,8 @@ class Lines : public Progress {
 
  private:
   void take_line() {
-    std::string text = fmt::format("{:.3f} {}", static_cast<double>(elapsed()) / 1e9,
-                                   last_drawn(partial_));
+    std::string text =
+        fmt::format("{:.3f} {}", static_cast<double>(elapsed()) / 1e9, last_drawn(partial_));
     partial_.clear();
     kept_.push_back(text);
     if (kept_.size() > kKeptLines) kept_.pop_front();

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/build_commands.h"
 #include "cli/command.h"
 #include "cli/container_commands.h"
 #include "cli/exit_code.h"
@@ -56,6 +57,8 @@ constexpr CommandSpec kCommands[] = {
      "Show all there is to know about containers or images", &kInspectFlags, 1, kAny, inspect_any},
     {"container inspect", kContainers, "Show all there is to know about containers",
      &kInspectOneFlags, 1, kAny, inspect_containers},
+    {"build|image build|builder build|buildx build", "[OPTIONS] DIR | -",
+     "Build an image from a Dockerfile", &kBuildFlags, 1, 1, build_image},
     {"images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", &kImagesFlags, 0,
      1, list_images},
     {"tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name",
@@ -98,14 +101,14 @@ constexpr CommandSpec kCommands[] = {
     {"__complete", "WORD...", "Print completions", &kNoFlags, 0, kAny, complete_words, 1, true},
 };
 
-constexpr std::string_view kGroups[] = {"container", "image", "volume", "system", "config"};
+constexpr std::string_view kGroups[] = {"container", "image",  "builder", "buildx",
+                                        "volume",    "system", "config"};
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "build",  "builder", "buildx",  "commit", "compose",  "context",   "cp",
-    "diff",   "events",  "export",  "load",   "manifest", "network",   "plugin",
-    "port",   "save",    "search",  "stats",  "swarm",    "top",       "trust",
-    "update", "node",    "service", "stack",  "secret",   "checkpoint"};
+    "commit",   "compose", "context", "cp",   "diff",    "events", "export", "load",
+    "manifest", "network", "plugin",  "port", "save",    "search", "stats",  "swarm",
+    "top",      "trust",   "update",  "node", "service", "stack",  "secret", "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');
@@ -126,6 +129,8 @@ std::span<const std::string_view> all_groups() {
 std::string_view group_summary(std::string_view group) {
   if (group == "container") return "Commands on containers";
   if (group == "image") return "Commands on images";
+  if (group == "builder") return "Commands on builds";
+  if (group == "buildx") return "Commands on builds, by their other name";
   if (group == "volume") return "Commands on volumes";
   if (group == "system") return "Commands on the engine";
   if (group == "config") return "Commands on the configuration";

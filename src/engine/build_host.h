@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,13 @@
 
 namespace wherry::engine {
 
+// A file that a step sees and its layer never has: a secret, a script. Kept on tmpfs meanwhile.
+struct StepFile {
+  std::string destination;  // absolute
+  std::string content;
+  uint32_t mode = 0400, uid = 0, gid = 0;
+};
+
 struct StepRequest {
   std::vector<std::string> lower;  // absolute directories, topmost first; never empty
   std::string upper, work;         // absolute; what the step changes is in `upper` afterwards
@@ -28,6 +36,7 @@ struct StepRequest {
   std::string working_dir = "/";
   std::string network_mode = "bridge";  // bridge, none, host
   std::vector<oci::Mount> mounts;       // in the order of mounting
+  std::vector<StepFile> files;
 };
 
 class Step {
@@ -48,8 +57,10 @@ class BuildHost {
   // The step's program runs when this returns. A program that cannot be executed is an error with
   // the runtime's words ("exec: ...").
   virtual Result<std::unique_ptr<Step>> run_step(const StepRequest& request) = 0;
-  // Held while an image that was looked up must not go away before what is built on it is recorded.
-  virtual Result<sys::FileLock> hold_images() = 0;
+  // An image of this machine, pulled when it is missing or when `pull` asks for the newest.
+  // `note`: lines for the user.
+  virtual Result<store::Image> base_image(const std::string& name, bool pull,
+                                          const std::function<void(const std::string&)>& note) = 0;
 };
 
 }  // namespace wherry::engine

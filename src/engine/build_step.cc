@@ -1,5 +1,9 @@
 // RUN: a step's program through the same launch path as `run`, without a record.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "base/failpoint.h"
 #include "base/names.h"
@@ -33,6 +37,13 @@ ContainerRecord step_record(const StepRequest& request) {
   record.host_config.log_config.driver = "none";
   record.host_config.auto_remove = true;
   return record;
+}
+
+Result<void> write_step_file(int run_dir, const std::string& name, const StepFile& file) {
+  TRY_VOID(sys::write_file_atomic(run_dir, name, file.content, file.mode, sys::Sync::kNone));
+  if (file.uid == 0 && file.gid == 0) return {};
+  if (fchownat(run_dir, name.c_str(), file.uid, file.gid, AT_SYMLINK_NOFOLLOW) == 0) return {};
+  return Error::from_errno(errno, "cannot set the owner of '" + file.destination + "'");
 }
 
 }  // namespace
@@ -125,6 +136,13 @@ Result<std::unique_ptr<Step>> LocalEngine::run_step(const StepRequest& request) 
                .volatile_upper = true,
                .directory = {}};
   plan.spec.mounts.insert(plan.spec.mounts.end(), request.mounts.begin(), request.mounts.end());
+  for (size_t i = 0; i < request.files.size(); ++i) {
+    const StepFile& file = request.files[i];
+    std::string name = "file-" + std::to_string(i);
+    TRY_VOID(write_step_file(run_dir.get(), name, file));
+    plan.spec.mounts.push_back(
+        {file.destination, "bind", config.run_dir + "/" + name, {"bind", "rprivate", "ro"}});
+  }
   TRY_VOID(step->launch(request, config));
   return std::unique_ptr<Step>(std::move(step));
 }
@@ -134,8 +152,14 @@ Result<store::Store*> LocalEngine::image_store() {
   return store();
 }
 
-Result<sys::FileLock> LocalEngine::hold_images() {
-  return sys::FileLock::acquire(fds_.run.get(), "images.lock", sys::FileLock::Mode::kShared);
+Result<store::Image> LocalEngine::base_image(
+    const std::string& name, bool pull,
+    [[maybe_unused]] const std::function<void(const std::string&)>& note) {
+  TRY(store::Store * images, store());
+  Result<store::Image> image = images->find(name);
+  if (image && !pull) return image;
+  if (image) return Error(ErrorKind::kUnsupported, "cannot pull '" + name + "' yet");
+  return std::move(image.error());
 }
 
 }  // namespace wherry::engine

@@ -101,7 +101,8 @@ class LocalEngine final : public Engine, public BuildHost {
   state::Database& state() override { return database_; }
   const std::string& root() const override { return paths_.root; }
   Result<std::unique_ptr<Step>> run_step(const StepRequest& request) override;
-  Result<sys::FileLock> hold_images() override;
+  Result<store::Image> base_image(const std::string& name, bool pull,
+                                  const std::function<void(const std::string&)>& note) override;
 
  private:
   class RunningStep;

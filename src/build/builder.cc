@@ -1,0 +1,67 @@
+#include "build/builder.h"
+
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "build/build_state.h"
+#include "build/image_export.h"
+#include "build/stage_builder.h"
+
+namespace wherry::build {
+namespace {
+
+// The file and the plan, before anything is looked up or run.
+Result<void> load(BuildState& build) {
+  build.progress.begin(++build.parts, "[internal] load build definition");
+  TRY(build.context, open_context(build.options.context, build.options.dockerfile, build.store));
+  for (const auto& [name, value] : build.options.build_args) build.build_args[name] = value;
+  ParseOptions parsing;
+  if (auto syntax = build.build_args.find("BUILDKIT_SYNTAX"); syntax != build.build_args.end())
+    parsing.syntax = syntax->second;
+  TRY(build.file, parse_dockerfile(build.context.dockerfile, parsing));
+  PlanOptions planning;
+  planning.build_args = build.build_args;
+  planning.target = build.options.target;
+  TRY(build.plan, plan_stages(build.file, planning));
+  for (const auto* warnings : {&build.file.warnings, &build.plan.warnings})
+    for (const Warning& warning : *warnings)
+      build.progress.warning(warning.rule + ": " + warning.message + " (line " +
+                             std::to_string(warning.place.first) + ")");
+  build.progress.end(Progress::Outcome::kRan, "");
+  return {};
+}
+
+Result<Digest> make(BuildState& build) {
+  for (int index : build.plan.order) {
+    const Stage& stage = build.plan.stages[static_cast<size_t>(index)];
+    StageBuilder builder(build, stage);
+    Result<StageResult> result = builder.run();
+    if (!result) {
+      keep_finished_steps(build);
+      return std::move(result.error());
+    }
+    build.stages.emplace(index, std::move(*result));
+  }
+  Result<Digest> image = export_image(build, build.stages.at(build.plan.target));
+  if (!image) build.progress.end(Progress::Outcome::kFailed, image.error().message());
+  return image;
+}
+
+}  // namespace
+
+Result<Built> build(engine::BuildHost& host, const BuildOptions& options, Progress& progress) {
+  TraceScope trace("build");
+  TRY(store::Store * store, host.image_store());
+  TRY_VOID(store->sweep());
+  BuildState state(host, *store, options, progress);
+  Result<void> loaded = load(state);
+  if (!loaded) {
+    progress.end(Progress::Outcome::kFailed, loaded.error().message());
+    return std::move(loaded.error());
+  }
+  TRY(Digest image, make(state));
+  std::string unconsumed = unconsumed_warning(state.file, state.build_args);
+  if (!unconsumed.empty()) progress.warning(unconsumed);
+  return Built{image, state.ran, state.cached};
+}
+
+}  // namespace wherry::build
