@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "oci/platform.h"
 #include "sys/sha256.h"
 
 namespace wherry::build {
@@ -9,7 +10,6 @@ namespace {
 
 // Raised when equal inputs could mean another result than before.
 constexpr const char* kVersion = "wherry-build-1";
-constexpr const char* kPlatform = "linux/amd64";
 
 // Lengths in front, so that no two lists of texts give the same bytes.
 void feed(sys::Sha256& hash, std::string_view text) {
@@ -21,7 +21,7 @@ void feed(sys::Sha256& hash, std::string_view text) {
 }  // namespace
 
 KeyParts::KeyParts(std::string_view kind, std::string_view instruction) {
-  add("version", kVersion).add("platform", kPlatform).add("kind", kind);
+  add("version", kVersion).add("platform", oci::to_text(oci::host_platform())).add("kind", kind);
   explain("instruction", instruction);
 }
 

@@ -17,6 +17,20 @@ constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 // How long a lookup waits for the digests of the layer below before the step is begun without it.
 constexpr int kLookupGraceMs = 25;
 
+// One entry with a layer for each layer, whatever other tools have left of the history.
+void complete_history(oci::ImageConfig& config) {
+  size_t layers = config.diff_ids.size();
+  for (oci::History& entry : config.history) {
+    if (entry.empty_layer) continue;
+    if (layers == 0)
+      entry.empty_layer = true;
+    else
+      --layers;
+  }
+  for (; layers > 0; --layers)
+    config.history.push_back({.created = config.created, .comment = "layer without history"});
+}
+
 }  // namespace
 
 bool BuildState::interrupted() {
@@ -37,6 +51,7 @@ Result<StageResult> open_image(const store::Image& image, const std::string& nam
     TRY_CTX(LayerPtr layer, layers.stored(diff_id), "cannot use image '" + name + "'");
     opened.chain.push(std::move(layer));
   }
+  complete_history(opened.config);
   opened.config.diff_ids.clear();
   return opened;
 }
@@ -223,13 +238,13 @@ Result<bool> StageBuilder::try_step(const Instruction& instruction, const Prepar
 Result<bool> StageBuilder::take_hit(std::optional<Layers::Hit> hit,
                                     const Instruction& instruction) {
   if (!hit) return false;
-  bool empty = hit->layer->empty;
   state_.chain.push(std::move(hit->layer));
-  TRY_VOID(add_history(instruction, hit->created_ns, empty));
+  TRY_VOID(add_history(instruction, hit->created_ns, false));
   return true;
 }
 
-// Times of what makes no layer come with the image (image_export.h).
+// `empty`: it makes no layer. The times of those come with the image, and so does the mark of steps
+// that turned out to change nothing (image_export.h).
 Result<void> StageBuilder::add_history(const Instruction& instruction, int64_t created_ns,
                                        bool empty) {
   oci::History entry;

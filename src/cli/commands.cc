@@ -59,6 +59,8 @@ constexpr CommandSpec kCommands[] = {
      &kInspectOneFlags, 1, kAny, inspect_containers},
     {"build|image build|builder build|buildx build", "[OPTIONS] DIR | -",
      "Build an image from a Dockerfile", &kBuildFlags, 1, 1, build_image},
+    {"builder prune|buildx prune", "[OPTIONS]", "Remove what builds keep for the next time",
+     &kBuilderPruneFlags, 0, 0, prune_build_cache},
     {"images|image ls|image list", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", &kImagesFlags, 0,
      1, list_images},
     {"tag|image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image another name",

@@ -77,7 +77,12 @@ class LocalEngine::RunningStep final : public Step {
     TRY_VOID(client_->send(monitor::WatchExit{}));
     TRY_VOID(client_->send(monitor::WillSettle{}));
     TRY_VOID(client_->send(monitor::Attach{false, true, true}));
-    TRY_VOID(client_->call(monitor::Start{}));
+    if (Result<void> started = client_->call(monitor::Start{}); !started) {
+      // Nothing has run: there is no end to wait for.
+      [[maybe_unused]] auto told = client_->send(monitor::Settled{});
+      client_.reset();
+      return started;
+    }
     session_ = std::make_unique<MonitorSession>(client_);
     return failpoint("engine.step.started");
   }

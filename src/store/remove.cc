@@ -140,4 +140,24 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
   return removed;
 }
 
+Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within) {
+  state::Database& database = state_->database;
+  TRY(Incoming trash, Incoming::create(state_->places, database));
+  TRY(auto transaction, database.begin());
+  TRY_VOID(within());
+  TRY(std::vector<state::LayerRow> layers, state::unused_layers(database));
+  Moves unused;
+  uint64_t bytes = 0;
+  for (const state::LayerRow& layer : layers) {
+    TRY_CTX(Digest diff_id, Digest::parse(layer.diff_id), "damaged state");
+    TRY_VOID(forget_layer(database, diff_id, unused));
+    bytes += static_cast<uint64_t>(layer.size);
+  }
+  TRY_VOID(trash.list(unused, /*sync=*/true));
+  TRY_VOID(failpoint("store.prune.before"));
+  TRY_VOID(transaction.commit());
+  TRY_VOID(failpoint("store.prune.recorded"));
+  return bytes;
+}
+
 }  // namespace wherry::store

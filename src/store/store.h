@@ -132,6 +132,10 @@ class Store {
   Result<Removed> remove(std::string_view name_or_id, bool force,
                          const std::vector<std::pair<std::string, std::string>>& in_use);
 
+  // Removes layers that neither an image nor a cached step needs. `within` comes first, in the same
+  // transaction: it forgets steps. The bytes of the layers' trees.
+  Result<uint64_t> prune_layers(const std::function<Result<void>()>& within);
+
   Result<MountPlan> mount_plan(const Image& image);
   // Bytes of one layer's tree.
   Result<uint64_t> layer_size(const Digest& diff_id);

@@ -1,0 +1,321 @@
+"""wherry build: what each instruction does to the image, and how a build speaks."""
+import io
+import json
+import re
+import tarfile
+
+from base import IMAGE
+from builds import FROM, Built, BuildTest
+
+
+class Instructions(BuildTest):
+    def test_a_run_step_changes_the_image_and_nothing_else_of_it_stays(self):
+        built = self.build(FROM + "RUN echo hello > /made && echo said\n")
+        self.assertEqual(built.of("RUN"), "DONE")
+        self.assertIn("said", built.output("RUN"))
+        self.assertEqual(self.inside("cat /made"), "hello\n")
+        top = self.layer_paths()[-1]
+        self.assertEqual(sorted(str(path.relative_to(top)) for path in top.rglob("*")), ["made"])
+
+    def test_mount_points_are_no_part_of_a_layer(self):
+        self.build("FROM scratch\nCOPY busybox /bin/sh\nRUN echo > /made\nRUN --mount=type=tmpfs,target=/deep/er true\n",
+                   files={"busybox": open("/bin/busybox", "rb").read()})
+        (self.context / "busybox").chmod(0o755)
+        self.build(None, "--no-cache")
+        self.assertEqual(len(self.layer_paths()), 2, "the last step changed nothing")
+        top = self.layer_paths()[-1]
+        self.assertEqual(sorted(str(path.relative_to(top)) for path in top.rglob("*")), ["made"])
+
+    def test_a_change_beside_a_mount_point_stays(self):
+        self.build(FROM + "RUN echo x > /etc/own && chmod 750 /etc\n")
+        self.assertEqual(self.inside("cat /etc/own; stat -c %a /etc"), "x\n750\n")
+
+    def test_metadata_instructions_reach_the_configuration(self):
+        self.build(FROM + """
+ENV A=1 B="two words" C=$A
+LABEL team=blue
+EXPOSE 80 53/udp
+VOLUME /data
+USER web
+WORKDIR /work/dir
+STOPSIGNAL SIGINT
+SHELL ["/bin/sh", "-ec"]
+HEALTHCHECK --interval=5s --retries=2 CMD true
+ENTRYPOINT ["/bin/sh"]
+CMD ["-c", "id -un; pwd; echo $B"]
+""")
+        config = self.config()
+        for variable in ("A=1", "B=two words", "C=1"):
+            self.assertIn(variable, config["Env"])
+        self.assertEqual(config["Labels"], {"team": "blue"})
+        self.assertEqual(config["ExposedPorts"], {"80/tcp": {}, "53/udp": {}})
+        self.assertEqual(config["Volumes"], {"/data": {}})
+        self.assertEqual(config["User"], "web")
+        self.assertEqual(config["WorkingDir"], "/work/dir")
+        self.assertEqual(self.w.ok("run", "--rm", "built"), "web\n/work/dir\ntwo words\n")
+
+    def test_steps_without_files_run_nothing(self):
+        built = self.build(FROM + "ENV A=1\nLABEL b=c\nCMD [\"true\"]\n")
+        self.assertEqual(built.steps, [])
+        self.assertEqual(len(self.layer_paths()), 1)
+
+    def test_shell_and_exec_form(self):
+        built = self.build(FROM + 'RUN echo $0 $((1+1))\nRUN ["/bin/echo", "$HOME", "a  b"]\n')
+        self.assertEqual(built.output("RUN echo"), ["/bin/sh 2"])
+        self.assertEqual(built.output('RUN ["/bin/echo"'), ["$HOME a  b"])
+
+    def test_run_sees_env_args_user_and_directory(self):
+        built = self.build(FROM + "ARG V=default\nENV E=env\nUSER web\nWORKDIR /w\n"
+                           "RUN echo $V $E $(id -un) $PWD $HOME\n", "--build-arg", "V=given")
+        self.assertEqual(built.output("RUN echo"), ["given env web /w /home/web"])
+        self.assertNotIn("V=given", self.config()["Env"])
+
+    def test_workdir_is_made_and_belongs_to_the_user(self):
+        self.build(FROM + "USER web\nWORKDIR /made/here\nUSER root\nWORKDIR sub\n")
+        self.assertEqual(self.inside("stat -c '%U %a' /made/here /made/here/sub"), "web 755\nroot 755\n")
+
+    def test_copy_keeps_modes_and_changes_owners(self):
+        self.write({"tree/a": "A", "tree/sub/b": "B"})
+        (self.context / "tree/a").chmod(0o750)
+        self.build(FROM + "COPY tree /t\nCOPY --chown=web:extra --chmod=600 tree/sub/b /one\n")
+        self.assertEqual(self.inside("stat -c '%a %U' /t/a; cat /t/sub/b; stat -c '%a %U %G' /one"),
+                         "750 root\nB600 web extra\n")
+
+    def test_copy_into_the_working_directory(self):
+        self.build(FROM + "WORKDIR /w\nCOPY a .\nCOPY a b sub/\nCOPY a renamed\n", files={"a": "1", "b": "2"})
+        self.assertEqual(self.inside("find /w -type f | sort").split(),
+                         ["/w/a", "/w/renamed", "/w/sub/a", "/w/sub/b"])
+
+    def test_copy_replaces_what_a_lower_layer_has(self):
+        self.build(FROM + "RUN mkdir /d && echo old > /d/f && echo stays > /d/g\nCOPY d /d\n", files={"d/f": "new"})
+        self.assertEqual(self.inside("cat /d/f /d/g"), "newstays\n")
+
+    def test_heredocs_of_run_and_copy(self):
+        built = self.build(FROM + "RUN <<EOF\necho one\necho two\nEOF\n"
+                           "COPY <<a <<b /files/\nfirst\na\nsecond\nb\n"
+                           "RUN <<SCRIPT\n#!/bin/cat\ntext\nSCRIPT\n")
+        self.assertEqual(built.output("RUN <<EOF"), ["one", "two"])
+        self.assertEqual(built.output("RUN <<SCRIPT"), ["#!/bin/cat", "text"])
+        self.assertEqual(self.inside("cat /files/a /files/b"), "first\nsecond\n")
+
+    def test_add_unpacks_an_archive_and_copy_does_not(self):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            info = tarfile.TarInfo("inner/file")
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"data"))
+        self.build(FROM + "ADD a.tgz /added/\nCOPY a.tgz /copied/\n", files={"a.tgz": buffer.getvalue()})
+        self.assertEqual(self.inside("cat /added/inner/file; ls /copied"), "dataa.tgz\n")
+
+    def test_dockerignore_hides_files_and_one_beside_the_dockerfile_wins(self):
+        files = {"a": "1", "b": "2", "sub/c": "3", ".dockerignore": "b\n*/c\n"}
+        self.build(FROM + "COPY . /t/\n", files=files)
+        self.assertNotIn("/t/b", self.inside("find /t"))
+        self.assertNotIn("/t/sub/c", self.inside("find /t"))
+        self.write({"other": FROM + "COPY . /t/\n", "other.dockerignore": "a\n"})
+        self.build(None, "-f", str(self.context / "other"))
+        self.assertIn("/t/b", self.inside("find /t"))
+        self.assertNotIn("/t/a\n", self.inside("find /t"))
+
+    def test_scratch_has_no_layers_but_its_own(self):
+        self.build("FROM scratch\nCOPY a /\nCMD [\"/a\"]\n", files={"a": "x"})
+        self.assertEqual(len(self.layer_paths()), 1)
+        self.assertEqual([p.name for p in self.layer_paths()[0].iterdir()], ["a"])
+
+    def test_arguments_before_from_and_defaults(self):
+        dockerfile = f"ARG NAME=nothing\nFROM ${{NAME}}\nARG NAME\nRUN echo ${{NAME:-none}} ${{X:-y}}\n"
+        built = self.build(dockerfile, "--build-arg", f"NAME={IMAGE}")
+        self.assertEqual(built.output("RUN"), [f"{IMAGE} y"])
+
+    def test_build_arguments_come_from_the_environment(self):
+        built = self.build(FROM + "ARG FROM_OUTSIDE\nRUN echo got $FROM_OUTSIDE\n", "--build-arg", "FROM_OUTSIDE",
+                           env={"FROM_OUTSIDE": "it"})
+        self.assertEqual(built.output("RUN"), ["got it"])
+
+    def test_onbuild_triggers_run_in_the_next_build(self):
+        self.build(FROM + "ONBUILD RUN echo triggered > /t\nONBUILD ENV T=1\n", tag="parent")
+        built = self.build("FROM parent\nRUN cat /t; echo $T\n")
+        self.assertEqual(built.of("RUN echo triggered"), "DONE")
+        self.assertEqual(built.output("RUN cat"), ["triggered", "1"])
+        self.assertFalse(self.config().get("OnBuild"))
+
+    def test_labels_of_the_command_line_come_last(self):
+        self.build(FROM + "LABEL a=file b=file\n", "--label", "a=flag", "--label", "c")
+        self.assertEqual(self.config()["Labels"], {"a": "flag", "b": "file", "c": ""})
+
+    def test_network_none_and_host(self):
+        built = self.build(FROM + "RUN --network=none ip -o link | wc -l\nRUN --network=host hostname\n")
+        self.assertEqual(built.output("RUN --network=none"), ["1"])
+        built = self.build(FROM + "RUN ip -o link | wc -l # flag\n", "--network", "none")
+        self.assertEqual(built.output("RUN ip"), ["1"])
+
+    def test_a_step_is_confined_as_a_container_is(self):
+        inside = "grep -E 'Cap(Bnd|Eff)|Seccomp:|NoNewPrivs' /proc/self/status"
+        built = self.build(FROM + f"RUN {inside}\n")
+        container = self.w.ok("run", "--rm", IMAGE, "/bin/sh", "-c", inside).splitlines()
+        self.assertEqual([re.sub(r"\s+", " ", line) for line in built.output("RUN")],
+                         [re.sub(r"\s+", " ", line) for line in container])
+
+
+class Stages(BuildTest):
+    TWO = FROM + "RUN echo built > /artifact\nFROM {0} AS middle\nRUN echo unused\nFROM {0}\nCOPY --from=0 /artifact /got\n"
+
+    def test_a_file_comes_from_an_earlier_stage(self):
+        built = self.build(self.TWO.format(IMAGE))
+        self.assertEqual(self.inside("cat /got; ls /artifact 2>&1 | wc -l"), "built\n1\n")
+        self.assertNotIn("unused", built.err, "a stage that nothing needs is not built")
+
+    def test_a_target_is_built_and_nothing_after_it(self):
+        built = self.build(self.TWO.format(IMAGE), "--target", "middle")
+        self.assertEqual(built.of("RUN echo unused"), "DONE")
+        self.assertNotIn("COPY --from", built.err)
+
+    def test_a_stage_begins_with_another(self):
+        self.build(FROM.replace("\n", " AS base\n") + "ENV A=1\nRUN echo x > /x\nFROM base\nRUN cat /x > /y\n")
+        self.assertEqual(self.inside("cat /y; echo $A"), "x\n1\n")
+
+    def test_a_file_comes_from_an_image_with_its_owner(self):
+        self.build(FROM + "RUN echo mine > /f && chown web:extra /f && chmod 640 /f\n", tag="source")
+        self.build(FROM + "COPY --from=source /f /g\n")
+        self.assertEqual(self.inside("stat -c '%U %G %a' /g"), "web extra 640\n")
+
+    def test_an_unknown_target_is_named(self):
+        self.assert_build_fails(self.try_build(FROM, "--target", "nowhere"), "nowhere")
+
+
+class Mounts(BuildTest):
+    def test_a_bind_mount_shows_the_context_and_leaves_nothing(self):
+        built = self.build(FROM + "RUN --mount=type=bind,target=/ctx cat /ctx/a && ! touch /ctx/b\n", files={"a": "A\n"})
+        self.assertEqual(built.output("RUN")[0], "A")
+        self.assertEqual(len(self.layer_paths()), 1)
+        built = self.build(None, files={"a": "B\n"})
+        self.assertEqual(built.output("RUN")[0], "B", "its content is part of the key")
+
+    def test_a_cache_mount_keeps_its_content_between_builds(self):
+        step = "RUN --mount=type=cache,target=/cache echo {} >> /cache/log; wc -l < /cache/log\n"
+        self.assertEqual(self.build(FROM + step.format("a")).output("RUN"), ["1"])
+        self.assertEqual(self.build(FROM + step.format("b")).output("RUN"), ["2"])
+
+    def test_a_tmpfs_mount(self):
+        built = self.build(FROM + "RUN --mount=type=tmpfs,target=/t grep ' /t ' /proc/mounts | cut -d' ' -f3\n")
+        self.assertEqual(built.output("RUN"), ["tmpfs"])
+
+    def test_a_secret_is_seen_and_never_kept(self):
+        self.write({"pw": "hunter2"})
+        dockerfile = FROM + "RUN --mount=type=secret,id=pw cat /run/secrets/pw | wc -c\n" \
+            "RUN --mount=type=secret,id=pw,env=PW echo ${#PW}\n"
+        built = self.build(dockerfile, "--secret", f"id=pw,src={self.context / 'pw'}")
+        self.assertEqual([built.output("RUN --mount=type=secret,id=pw cat"), built.output("RUN --mount=type=secret,id=pw,env")],
+                         [["7"], ["7"]])
+        self.assertNotIn("hunter2", self.w.ok("history", "--no-trunc", "built") + self.w.ok("inspect", "built"))
+        built = self.build(dockerfile, "--secret", "id=pw,env=OTHER", env={"OTHER": "changed"})
+        self.assertEqual(built.steps, ["CACHED", "CACHED"], "its content is no part of the key")
+
+    def test_a_required_secret_that_is_missing_is_named(self):
+        built = self.try_build(FROM + "RUN --mount=type=secret,id=pw,required true\n")
+        self.assert_build_fails(built, "secret pw: not found", "--secret id=pw")
+
+
+class Speech(BuildTest):
+    def test_a_failing_step_shows_its_lines_code_and_place(self):
+        built = self.try_build(FROM + "RUN echo fine\nRUN echo last words; \\\n    exit 7\nRUN never\n")
+        self.assert_build_fails(built, "last words", "did not complete successfully: exit code: 7", "Dockerfile:3",
+                                "3 | >>> RUN echo last words", "4 | >>>", "ERROR")
+        self.assertNotIn("never", built.err.split("RUN never")[0][-10:])
+        self.assertEqual(self.build(FROM + "RUN echo fine\n").steps, ["CACHED"], "what was finished stays")
+
+    def test_a_missing_program_is_named(self):
+        self.assert_build_fails(self.try_build(FROM + 'RUN ["/no/such"]\n'), "/no/such", "no such file", "Dockerfile:2")
+
+    def test_an_unknown_instruction_has_its_line(self):
+        self.assert_build_fails(self.try_build(FROM + "RUNN true\n"), "line 2", "unknown instruction", "RUN")
+
+    def test_a_missing_source_is_named(self):
+        self.assert_build_fails(self.try_build(FROM + "COPY nowhere /\n"), "nowhere", "not found", "Dockerfile:2")
+
+    def test_a_source_outside_of_the_context_is_not_reached(self):
+        (self.context.parent / "outside").write_text("secret")
+        self.addCleanup((self.context.parent / "outside").unlink)
+        self.assert_build_fails(self.try_build(FROM + "COPY ../outside /\n"), "outside")
+        (self.context / "link").symlink_to("/etc/hostname-of-host")
+        self.assert_build_fails(self.try_build(FROM + "COPY link /\n"), "link")
+
+    def test_an_unknown_base_is_named(self):
+        built = self.try_build("FROM localhost:1/no/such:image\n")
+        self.assert_build_fails(built, "localhost:1/no/such:image", "Dockerfile:1")
+
+    def test_a_missing_dockerfile_is_named_with_a_remedy(self):
+        self.assert_build_fails(self.try_build(None), "Dockerfile", "no such file", "-f")
+
+    def test_remote_contexts_and_unknown_flags_are_refused_by_name(self):
+        done = self.w.try_run("build", "https://example.com/x.git")
+        self.assert_fails(done, 1, "https://example.com/x.git", "not supported")
+        self.assert_fails(self.w.try_run("build", "--squash", "."), 125, "--squash")
+        self.assert_fails(self.w.try_run("build", "--network", "mine", "."), 1, "mine")
+        self.assert_fails(self.w.try_run("build", "-t", "UPPER", "."), 1, "UPPER")
+        self.assert_fails(self.w.try_run("build", "--progress", "loud", "."), 1, "loud")
+        self.assert_fails(self.w.try_run("build", "--secret", "src=/x", "."), 1, "src=/x")
+        self.assert_fails(self.w.try_run("build", "--rm=false", "."), 1, "--rm")
+
+    def test_quiet_prints_the_id_and_iidfile_keeps_it(self):
+        self.write({"Dockerfile": FROM + "RUN echo noise\n"})
+        file = self.context / "id"
+        done = self.w.try_run("build", "-q", "--rm", "--force-rm", "--load", "--iidfile", str(file), str(self.context))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^sha256:[0-9a-f]{64}\n$")
+        self.assertEqual(file.read_text(), done.stdout.strip())
+        self.w.ok("rmi", done.stdout.strip())
+
+    def test_progress_names_steps_and_the_image(self):
+        built = self.build(FROM + "RUN true\n", "-t", "second:tag")
+        self.assertIn(f"[1/2] FROM {IMAGE}", built.status)
+        self.assertIn("[2/2] RUN true", built.status)
+        self.assertIn("naming to docker.io/library/built:latest", built.err)
+        self.assertIn("naming to docker.io/library/second:tag", built.err)
+        self.assertRegex(built.err, r"Built sha256:\w+ in [\d.]+s: 1 step ran, 0 cached")
+        self.assertEqual(self.w.inspect("built")["Id"], self.w.inspect("second:tag")["Id"])
+
+    def test_history_tells_the_instructions(self):
+        self.build(FROM + "ENV A=1\nARG V=2\nRUN echo x > /x\nCMD [\"sh\"]\n")
+        text = self.w.ok("history", "--no-trunc", "built")
+        for words in ("ENV A=1", "ARG V=2", "RUN |1 V=2 /bin/sh -c echo x > /x", 'CMD ["sh"]'):
+            self.assertIn(words, text)
+
+    def test_other_spellings(self):
+        self.write({"Dockerfile": FROM})
+        for words in (["image", "build"], ["builder", "build"], ["buildx", "build"]):
+            self.w.ok(*words, "-q", str(self.context))
+
+
+class Input(BuildTest):
+    def test_a_dockerfile_on_standard_input_with_a_context(self):
+        self.build(None, "-f", "-", files={"a": "1"}, input=FROM + "COPY a /a\n")
+        self.assertEqual(self.inside("cat /a"), "1")
+
+    def test_a_dockerfile_alone_on_standard_input(self):
+        self.build(None, context="-", input=FROM + "RUN echo x > /x\n")
+        self.assertEqual(self.inside("cat /x"), "x\n")
+        built = self.try_build(None, context="-", input=FROM + "COPY a /\n")
+        self.assert_build_fails(built, "no context")
+
+    def test_a_tar_context_on_standard_input(self):
+        for mode in ("w", "w:gz"):
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode=mode) as tar:
+                for name, text in (("Dockerfile", FROM + "COPY . /t\n"), ("sub/f", mode), (".dockerignore", "Dockerfile\n")):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(text)
+                    tar.addfile(info, io.BytesIO(text.encode()))
+            done = Built(self.w.try_run("build", "--progress", "plain", "-t", "built", "-", input=buffer.getvalue(), text=False))
+            self.assertEqual(done.code, 0, done.err)
+            self.assertEqual(self.inside("cat /t/sub/f; ls /t"), mode + "sub\n")
+
+    def test_a_broken_tar_is_refused(self):
+        done = self.w.try_run("build", "-", input=b"\x1f\x8b\x08" + b"\0" * 100, text=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"build context", done.stderr)
+
+    def test_a_dockerfile_elsewhere(self):
+        other = self.scratch("other") / "My.Dockerfile"
+        other.write_text(FROM + "COPY a /\n")
+        self.build(None, "-f", str(other), files={"a": "1"})
