@@ -15,6 +15,7 @@
 #include "engine/mount_stubs.h"
 #include "engine/reserve.h"
 #include "sys/file.h"
+#include "transfer/image_transfer.h"
 
 namespace wherry::engine {
 namespace {
@@ -157,14 +158,21 @@ Result<store::Store*> LocalEngine::image_store() {
   return store();
 }
 
-Result<store::Image> LocalEngine::base_image(
-    const std::string& name, bool pull,
-    [[maybe_unused]] const std::function<void(const std::string&)>& note) {
+Result<store::Image> LocalEngine::base_image(const std::string& name, bool pull,
+                                             const std::function<void(const std::string&)>& note) {
   TRY(store::Store * images, store());
   Result<store::Image> image = images->find(name);
   if (image && !pull) return image;
-  if (image) return Error(ErrorKind::kUnsupported, "cannot pull '" + name + "' yet");
-  return std::move(image.error());
+  if (!image && image.error().kind() != ErrorKind::kNotFound) return std::move(image.error());
+  using Phase = transfer::LayerProgress::Phase;
+  PullRequest request;
+  request.name = name;
+  request.progress = [&](const transfer::LayerProgress& layer) {
+    if (layer.phase == Phase::kPullComplete) note("pulled " + layer.id);
+    if (layer.phase == Phase::kExists) note(layer.id + " is here already");
+  };
+  TRY(transfer::Pulled pulled, this->pull(request));
+  return std::move(pulled.image);
 }
 
 }  // namespace wherry::engine

@@ -6,6 +6,9 @@ import tarfile
 
 from base import IMAGE
 from builds import FROM, Built, BuildTest
+from harness import images
+from harness.lying_registry import FakeRegistry, tar_of
+from terminal_test import Terminal
 
 
 class Instructions(BuildTest):
@@ -18,10 +21,10 @@ class Instructions(BuildTest):
         self.assertEqual(sorted(str(path.relative_to(top)) for path in top.rglob("*")), ["made"])
 
     def test_mount_points_are_no_part_of_a_layer(self):
-        self.build("FROM scratch\nCOPY busybox /bin/sh\nRUN echo > /made\nRUN --mount=type=tmpfs,target=/deep/er true\n",
-                   files={"busybox": open("/bin/busybox", "rb").read()})
+        self.write({"busybox": open("/bin/busybox", "rb").read()})
         (self.context / "busybox").chmod(0o755)
-        self.build(None, "--no-cache")
+        self.build("FROM scratch\nCOPY busybox /bin/sh\nRUN echo > /made\n"
+                   "RUN --mount=type=tmpfs,target=/deep/er true\n")
         self.assertEqual(len(self.layer_paths()), 2, "the last step changed nothing")
         top = self.layer_paths()[-1]
         self.assertEqual(sorted(str(path.relative_to(top)) for path in top.rglob("*")), ["made"])
@@ -33,11 +36,12 @@ class Instructions(BuildTest):
     def test_metadata_instructions_reach_the_configuration(self):
         self.build(FROM + """
 ENV A=1 B="two words" C=$A
+ENV D=$A
 LABEL team=blue
 EXPOSE 80 53/udp
 VOLUME /data
 USER web
-WORKDIR /work/dir
+WORKDIR /srv/dir
 STOPSIGNAL SIGINT
 SHELL ["/bin/sh", "-ec"]
 HEALTHCHECK --interval=5s --retries=2 CMD true
@@ -45,14 +49,14 @@ ENTRYPOINT ["/bin/sh"]
 CMD ["-c", "id -un; pwd; echo $B"]
 """)
         config = self.config()
-        for variable in ("A=1", "B=two words", "C=1"):
+        for variable in ("A=1", "B=two words", "C=", "D=1"):
             self.assertIn(variable, config["Env"])
         self.assertEqual(config["Labels"], {"team": "blue"})
         self.assertEqual(config["ExposedPorts"], {"80/tcp": {}, "53/udp": {}})
         self.assertEqual(config["Volumes"], {"/data": {}})
         self.assertEqual(config["User"], "web")
-        self.assertEqual(config["WorkingDir"], "/work/dir")
-        self.assertEqual(self.w.ok("run", "--rm", "built"), "web\n/work/dir\ntwo words\n")
+        self.assertEqual(config["WorkingDir"], "/srv/dir")
+        self.assertEqual(self.w.ok("run", "--rm", "built"), "web\n/srv/dir\ntwo words\n")
 
     def test_steps_without_files_run_nothing(self):
         built = self.build(FROM + "ENV A=1\nLABEL b=c\nCMD [\"true\"]\n")
@@ -319,3 +323,65 @@ class Input(BuildTest):
         other = self.scratch("other") / "My.Dockerfile"
         other.write_text(FROM + "COPY a /\n")
         self.build(None, "-f", str(other), files={"a": "1"})
+
+
+class Remote(BuildTest):
+    def test_a_missing_base_is_pulled_and_pull_asks_again(self):
+        with FakeRegistry() as registry:
+            def offer(text: str) -> str:
+                tar = images.padded_tar().read_bytes() if text == "1" else tar_of({"only": text.encode()})
+                return registry.repository("base").add_image("1", [tar])
+            offer("1")
+            dockerfile = f"FROM {registry.host}/base:1\nCMD [\"x\"]\n"
+            built = self.build(dockerfile)
+            self.assertIn("pulled", built.err)
+            offer("2")
+            self.build(dockerfile)
+            self.assertFalse((self.layer_paths()[0] / "only").exists(), "the one that is here")
+            self.build(dockerfile, "--pull")
+            self.assertEqual([p.name for p in self.layer_paths()[0].iterdir()], ["only"])
+            self.w.ok("rmi", f"{registry.host}/base:1")
+
+    def test_add_fetches_a_url_and_its_content_is_the_key(self):
+        content = {"body": b"first"}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content["body"])))
+                self.end_headers()
+                self.wfile.write(content["body"])
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        dockerfile = FROM + f"ADD http://127.0.0.1:{server.server_address[1]}/dir/name.txt /got/\n"
+        self.build(dockerfile)
+        self.assertEqual(self.inside("cat /got/name.txt; stat -c %a /got/name.txt"), "first600\n")
+        self.assertEqual(self.build(dockerfile).steps, ["CACHED"])
+        content["body"] = b"second"
+        self.assertEqual(self.build(dockerfile).steps, ["DONE"])
+
+
+class OnATerminal(BuildTest):
+    def test_the_running_step_is_redrawn_with_its_last_lines(self):
+        self.write({"Dockerfile": FROM + "RUN echo $((40+2)) lines; sleep 0.3\n"})
+        terminal = Terminal(self, "build", "-t", "built", str(self.context), columns=60)
+        terminal.read_until(b"42 lines")
+        self.assertEqual(terminal.end(), 0)
+        text = terminal.output.decode()
+        self.assertIn("\x1b[2A\x1b[J", text, "what was drawn is taken back")
+        self.assertRegex(text, r"=> \[2/2\] RUN echo .* \d\.\ds")
+        for line in re.sub(r"\x1b\[[0-9]*[AJ]", "", text).splitlines():
+            if line.startswith(" =>") and "writing image" not in line:
+                self.assertLessEqual(len(line), 60, line)
+
+    def test_plain_lines_on_request(self):
+        self.write({"Dockerfile": FROM + "RUN echo x\n"})
+        terminal = Terminal(self, "build", "--progress", "plain", "-t", "built", str(self.context))
+        self.assertEqual(terminal.end(), 0)
+        self.assertNotIn(b"\x1b[", terminal.output)
