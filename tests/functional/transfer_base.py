@@ -6,9 +6,18 @@ from base import IMAGE
 from faults import FaultTest
 from harness import images
 from harness.lying_registry import FakeRegistry, tar_of
+from harness.wherry import Wherry
 
 # So that nothing that has to end does so only after a minute: connecting, stalls, first pause before a retry.
 IMPATIENT = {"WHERRY_TRANSFER_PATIENCE": "2000,1000,20"}
+
+
+def other_store(test) -> Wherry:
+    """A second root, for the machine at the other end. Its end takes all networks along: the first one's come back."""
+    other = Wherry()
+    test.addCleanup(test.w.ok, "run", "--rm", "-p", "127.0.0.1::9", IMAGE, "true")
+    test.addCleanup(other.close)
+    return other
 
 
 class RegistryTest(FaultTest):

@@ -9,7 +9,7 @@ import urllib.request
 from base import IMAGE, FunctionalTest
 from harness import peers
 from harness.paths import bin_dir
-from harness.wherry import Wherry
+from transfer_base import other_store
 
 _CONFIG = """version: 0.1
 storage: {filesystem: {rootdirectory: /peer/registry}, delete: {enabled: true}}
@@ -45,8 +45,7 @@ class RoundTrip:
         self.assertEqual(json.loads(manifest)["layers"][0]["mediaType"],
                          "application/vnd.oci.image.layer.v1.tar+gzip")
 
-        other = Wherry()
-        self.addCleanup(other.close)
+        other = other_store(self)
         self.assertIn(f"Digest: {digest}", other.ok("pull", first))
         self.assertEqual(other.ok("run", "--rm", first, "cat", "/var/data/seed"), "from the image\n")
         self.assertIn("Already exists", other.ok("pull", second))
@@ -60,8 +59,7 @@ class RoundTrip:
         for tag in ("1", "2"):
             self.tag(f"tags/app:{tag}")
         self.w.ok("push", "-a", f"{self.host}/tags/app")
-        other = Wherry()
-        self.addCleanup(other.close)
+        other = other_store(self)
         other.ok("pull", "-aq", f"{self.host}/tags/app")
         self.assertEqual(len(other.ok("images", "-q", f"{self.host}/tags/app").split()), 2)
 

@@ -4,8 +4,7 @@ import re
 
 from base import IMAGE
 from harness.lying_registry import Fault, digest_of
-from harness.wherry import Wherry
-from transfer_base import IMPATIENT, RegistryTest
+from transfer_base import IMPATIENT, RegistryTest, other_store
 
 
 class PushTest(RegistryTest):
@@ -60,8 +59,7 @@ class Pushing(PushTest):
     def test_another_store_pulls_and_runs_what_was_pushed(self):
         name = self.tagged("app")
         self.pushed(name)
-        other = Wherry()
-        self.addCleanup(other.close)
+        other = other_store(self)
         other.ok("pull", name, env=IMPATIENT)
         self.assertEqual(other.ok("run", "--rm", name, "cat", "/var/data/seed"), "from the image\n")
         self.assertEqual(other.inspect(name)["Id"], self.w.inspect(name)["Id"])
@@ -136,7 +134,7 @@ class Refused(PushTest):
 
     def test_a_registry_that_stalls_is_given_up(self):
         name = self.tagged("app")
-        self.registry.faults = {"(PATCH|PUT) .*uploads": Fault(stall=0)}
+        self.registry.faults = {"POST .*uploads": Fault(stall=-1)}
         self.assert_fails(self.push(name), 1, name.rpartition(":")[0])
         self.registry.faults = {}
         self.pushed(name)

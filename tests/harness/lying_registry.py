@@ -45,7 +45,7 @@ class Fault:
     """What goes wrong with an answer, `times` times (None: always). One of:
 
     status: this one instead, with `body`; `cut`: only that many bytes, then the connection ends; `stall`: that many
-    bytes, then nothing until the registry ends; `change`: a function on the body; `headers`: laid over the
+    bytes (-1: not even the head), then nothing until the registry ends; `change`: a function on the body; `headers`: laid over the
     answer's.
     """
 
@@ -291,6 +291,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes, headers=None):
         fault = self.fault or Fault()
+        if fault.stall == -1:
+            self.close_connection = self.registry.ended.wait()
+            return
         if fault.change:
             body = fault.change(body)
         self.send_response(status)
