@@ -1,8 +1,9 @@
 """wherry build: what each instruction does to the image, and how a build speaks."""
+import http.server
 import io
-import json
 import re
 import tarfile
+import threading
 
 from base import IMAGE
 from builds import FROM, Built, BuildTest
