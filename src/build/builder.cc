@@ -31,15 +31,10 @@ Result<void> load(BuildState& build) {
 }
 
 Result<Digest> make(BuildState& build) {
-  for (int index : build.plan.order) {
-    const Stage& stage = build.plan.stages[static_cast<size_t>(index)];
-    StageBuilder builder(build, stage);
-    Result<StageResult> result = builder.run();
-    if (!result) {
-      keep_finished_steps(build);
-      return std::move(result.error());
-    }
-    build.stages.emplace(index, std::move(*result));
+  Result<void> built = build_stage(build, build.plan.target);
+  if (!built) {
+    keep_finished_steps(build);
+    return std::move(built.error());
   }
   Result<Digest> image = export_image(build, build.stages.at(build.plan.target));
   if (!image) build.progress.end(Progress::Outcome::kFailed, image.error().message());

@@ -173,10 +173,10 @@ Result<std::optional<store::Image>> Layers::commit(const std::optional<store::Ne
   return made;
 }
 
-Result<void> Layers::commit_when_due() {
-  if (uncommitted_ms_ < kCommitAfterMs) return {};
+Result<bool> Layers::commit_when_due() {
+  if (uncommitted_ms_ < kCommitAfterMs) return false;
   TRY([[maybe_unused]] auto none, commit({}));
-  return {};
+  return true;
 }
 
 }  // namespace wherry::build

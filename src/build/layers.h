@@ -87,8 +87,9 @@ class Layers {
   // Everything made so far, and the image when there is one, becomes durable. Failpoint:
   // build.packed.
   Result<std::optional<store::Image>> commit(const std::optional<store::NewImage>& image);
-  // As commit(), when more than about two seconds of work would be lost.
-  Result<void> commit_when_due();
+  // As commit(), when more than about two seconds of work would be lost. True: it was, and layers
+  // may be in other places now.
+  Result<bool> commit_when_due();
 
  private:
   Result<void> record_steps(const std::vector<LayerPtr>& done, int64_t now);
@@ -96,7 +97,7 @@ class Layers {
   store::Store& store_;
   state::Database& database_;
   std::vector<LayerPtr> made_;  // not committed
-  std::vector<Digest> used_;  // keys that hit
+  std::vector<Digest> used_;    // keys that hit
   std::vector<state::BuildStepRow> image_rows_;
   int64_t uncommitted_ms_ = 0;
 };

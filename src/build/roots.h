@@ -1,5 +1,5 @@
-// Roots of stages and images as trees that COPY --from and mounts read; each is mounted once a
-// build.
+// Roots of stages and images as trees that COPY --from and mounts read; each is mounted once, until
+// layers have moved.
 #pragma once
 
 #include <list>
@@ -15,9 +15,11 @@ namespace wherry::build {
 class Roots {
  public:
   explicit Roots(store::Store& store) : store_(store) {}
-  // `key`: one for each root; `name`: for messages, "stage 'x'". The result lives as long as this.
+  // `key`: one for each root; `name`: for messages, "stage 'x'". The result lives until clear().
   Result<const SourceTree*> open(const std::string& key, const std::string& name,
                                  const Chain& chain);
+  // After layers have moved: a draft whose layer was there already is gone with what it showed.
+  void clear() { mounted_.clear(); }
 
  private:
   struct Mounted {

@@ -112,7 +112,7 @@ Result<void> StageBuilder::begin_from_base() {
     TRY_VOID(take_triggers());
     steps_ = count_steps();
     step_ = 1;
-    return {};
+    return build_what_triggers_need();
   }
   size_t without_triggers = count_steps();
   steps_ = without_triggers;
@@ -123,6 +123,33 @@ Result<void> StageBuilder::begin_from_base() {
   if (Result<void> taken = take_triggers(); !taken) return failed(taken.error(), stage_.place);
   steps_ = count_steps();
   build_.progress.end(Progress::Outcome::kRan, "");
+  return build_what_triggers_need();
+}
+
+// The plan was made without knowing the triggers.
+Result<void> StageBuilder::build_what_triggers_need() {
+  std::vector<std::string> needed;
+  for (const Instruction& trigger : triggers_) {
+    if (const auto* copy = std::get_if<Copy>(&trigger.what)) needed.push_back(copy->from);
+    if (const auto* run = std::get_if<Run>(&trigger.what))
+      for (const RunMount& mount : run->mounts) needed.push_back(mount.from);
+  }
+  for (const std::string& from : needed) {
+    if (from.empty()) continue;
+    TRY(Source source, resolve_from(build_.plan, stage_.index, from, {}));
+    if (source.kind != Source::Kind::kStage) continue;
+    TRY_VOID(build_stage(build_, source.stage));
+  }
+  return {};
+}
+
+Result<void> build_stage(BuildState& build, int index) {
+  if (build.stages.contains(index)) return {};
+  const Stage& stage = build.plan.stages[static_cast<size_t>(index)];
+  for (int needed : stage.needs) TRY_VOID(build_stage(build, needed));
+  StageBuilder builder(build, stage);
+  TRY(StageResult result, builder.run());
+  build.stages.emplace(index, std::move(result));
   return {};
 }
 
@@ -199,7 +226,9 @@ Result<void> StageBuilder::layer_step(const Instruction& instruction, const Prep
   if (!cached) return failed(cached.error(), instruction.place);
   ++(*cached ? build_.cached : build_.ran);
   build_.progress.end(*cached ? Progress::Outcome::kCached : Progress::Outcome::kRan, "");
-  return build_.layers.commit_when_due();
+  TRY(bool moved, build_.layers.commit_when_due());
+  if (moved) build_.roots.clear();
+  return {};
 }
 
 Result<std::optional<Layers::Hit>> StageBuilder::lookup(const KeyParts& parts) {

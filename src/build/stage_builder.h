@@ -35,6 +35,7 @@ class StageBuilder {
   Result<void> begin_from_base();
   Result<StageResult> open_base();
   Result<void> take_triggers();
+  Result<void> build_what_triggers_need();
   Result<void> execute(const Instruction& instruction);
   Result<void> layer_step(const Instruction& instruction, const Prepare& prepare);
   Result<bool> try_step(const Instruction& instruction, const Prepare& prepare);
@@ -70,5 +71,8 @@ class StageBuilder {
   size_t steps_ = 1, step_ = 0;        // for titles: FROM and what makes layers
   std::list<SourceTree> own_trees_;    // heredocs and downloads of the step at work
 };
+
+// The stage and what it needs, unless they are done already; the results go into `build`.
+Result<void> build_stage(BuildState& build, int index);
 
 }  // namespace wherry::build

@@ -130,8 +130,7 @@ Result<sys::Fd> PreparedRoot::attach() {
 Result<sys::Fd> PreparedRoot::detached() {
   if (!classic_) return std::move(mount_);
   // Once is enough, but nothing is lost by a second time.
-  if (unshare(CLONE_NEWNS) != 0)
-    return Error::from_errno(errno, "cannot make a mount namespace");
+  if (unshare(CLONE_NEWNS) != 0) return Error::from_errno(errno, "cannot make a mount namespace");
   TRY_VOID(sys::make_all_mounts_private());
   TRY(sys::Fd root, attach());
   if (umount2(anchor_.c_str(), MNT_DETACH) != 0)

@@ -137,6 +137,15 @@ class Steps(BuildTest):
         self.build(one)
         self.assertEqual(self.build(one.replace("touch -d @1 /x &&", "touch -d @1   /x; true &&")).steps, [MISS, HIT])
 
+    def test_a_lookup_that_comes_late_ends_the_step(self):
+        """The digest of a large layer is not known when the step above it begins."""
+        one = FROM + "RUN head -c 150000000 /dev/zero > /big; touch -d @1 /big /\nRUN sleep 2; echo x > /x\n"
+        self.build(one)
+        self.assertEqual(self.build(one.replace("head", "true; head")).steps, [MISS, HIT])
+        self.assertEqual(self.inside("cat /x"), "x\n")
+        self.w.ok("rmi", "built")
+        self.w.ok("builder", "prune", "-a", "-f")
+
     def test_the_same_command_twice_is_two_steps(self):
         built = self.build(FROM + "RUN true\nRUN true\n")
         self.assertEqual(built.steps, [MISS, MISS])

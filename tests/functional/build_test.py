@@ -144,6 +144,11 @@ CMD ["-c", "id -un; pwd; echo $B"]
         self.assertEqual(built.output("RUN cat"), ["triggered", "1"])
         self.assertFalse(self.config().get("OnBuild"))
 
+    def test_a_trigger_takes_files_from_a_stage_of_the_child(self):
+        self.build(FROM + "ONBUILD COPY --from=made /f /taken\n", tag="parent")
+        self.build(FROM.replace("\n", " AS made\n") + "RUN echo there > /f\nFROM parent\n")
+        self.assertEqual(self.inside("cat /taken"), "there\n")
+
     def test_labels_of_the_command_line_come_last(self):
         self.build(FROM + "LABEL a=file b=file\n", "--label", "a=flag", "--label", "c")
         self.assertEqual(self.config()["Labels"], {"a": "flag", "b": "file", "c": ""})
