@@ -66,7 +66,9 @@ class LocalEngine::RunningStep final : public Step {
   Result<void> finish() override {
     TRY_VOID_CTX(stubs_.remove(upper_.get()), "cannot finish the step");
     TRY_VOID(failpoint("engine.step.ended"));
-    return release(false);
+    // A monitor that ended with an error may have left the cgroup behind.
+    TRY(RunView view, observe_run(engine_.fds_.run_containers.get(), id_, Sight::kHolder));
+    return release(view.life != RunView::Life::kFinished || !view.state.error.empty());
   }
 
   Result<void> launch(const StepRequest& request, const monitor::MonitorConfig& config) {
