@@ -100,6 +100,7 @@ std::string report_of(const Result<Unpacked>& result) {
   report["files_size"] = result->files_size;
   report["entries"] = result->entries;
   report["dropped_xattrs"] = result->dropped_xattrs;
+  report["replaced"] = result->replaced;
   report["opaque"] = json::array();
   for (const std::string& path : result->opaque) report["opaque"].push_back(to_latin(path));
   report["input"] = result->input.str();
@@ -121,6 +122,7 @@ Result<Unpacked> parse_unpack_report(const std::string& text) {
   TRY(unpacked.files_size, number(report, "files_size"));
   TRY(unpacked.entries, number(report, "entries"));
   TRY(unpacked.dropped_xattrs, number(report, "dropped_xattrs"));
+  TRY(unpacked.replaced, number(report, "replaced"));
   TRY(unpacked.input_size, number(report, "input_size"));
   TRY(unpacked.blob_size, number(report, "blob_size"));
   TRY(unpacked.blob_compression, compression(report, "blob_compression"));

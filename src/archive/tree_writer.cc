@@ -84,6 +84,7 @@ Result<TreeWriter::Place> TreeWriter::vacate(const std::string& path) {
   }
   TRY_VOID_CTX(sys::remove_tree_at(place.parent, place.name),
                "cannot replace '" + shown(path) + "'");
+  ++replaced_;
   return place;
 }
 
@@ -108,6 +109,7 @@ Result<void> TreeWriter::ensure_directory(const std::string& path) {
   if (S_ISDIR(info.st_mode)) return {};
   TRY_VOID_CTX(sys::remove_tree_at(place.parent, place.name),
                "cannot replace '" + shown(path) + "'");
+  ++replaced_;
   // The name may have been a link that the cached parent was reached through.
   cached_parent_.reset();
   TRY(place, place_of(path));

@@ -51,6 +51,8 @@ class TreeWriter {
 
   // Extended attributes that could not be kept on this file system or this type of file.
   uint64_t xattrs_lost() const { return xattrs_lost_; }
+  // Files that a later entry of the same name has taken the place of.
+  uint64_t replaced() const { return replaced_; }
 
  private:
   struct Place {
@@ -71,6 +73,7 @@ class TreeWriter {
   sys::Fd cached_parent_;
   std::vector<std::pair<std::string, timespec>> directory_times_;
   uint64_t xattrs_lost_ = 0;
+  uint64_t replaced_ = 0;
 };
 
 }  // namespace wherry::archive

@@ -67,6 +67,7 @@ class Unpacker {
   uint64_t dropped_ = 0;
   std::vector<std::string> opaque_;
   uint64_t lost() const { return writer_.xattrs_lost(); }
+  uint64_t replaced() const { return writer_.replaced(); }
 
  private:
   std::string where(archive_entry* entry) const {
@@ -268,6 +269,7 @@ Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker, const Unp
   Unpacked unpacked = summary_of(summary, ahead->source.finish());
   unpacked.files_size = unpacker.files_size_;
   unpacked.entries = unpacker.entries_;
+  unpacked.replaced = unpacker.replaced();
   unpacked.dropped_xattrs = unpacker.dropped_ + unpacker.lost();
   unpacked.opaque = std::move(unpacker.opaque_);
   return unpacked;

@@ -48,6 +48,7 @@ struct Unpacked {
   uint64_t files_size = 0;  // bytes of the files in the tree
   uint64_t entries = 0;
   uint64_t dropped_xattrs = 0;  // of kinds that an image may not bring, or that could not be stored
+  uint64_t replaced = 0;        // entries that took the place of an earlier one of the same name
   std::vector<std::string> opaque;  // directories that hide those of lower layers
 
   // What was read, to its end and with its compression: what a registry's descriptor names.

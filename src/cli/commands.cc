@@ -82,6 +82,13 @@ constexpr CommandSpec kCommands[] = {
      push_images},
     {"login", "[OPTIONS] [SERVER]", "Log in to a registry", &kLoginFlags, 0, 1, log_in},
     {"logout", "[SERVER]", "Forget the credentials of a registry", &kNoFlags, 0, 1, log_out},
+    {"save|image save", "[OPTIONS] IMAGE [IMAGE...]",
+     "Write images to one archive, on standard output as a rule", &kSaveFlags, 1, kAny,
+     save_images},
+    {"load|image load", "[OPTIONS]", "Read images from an archive, from standard input as a rule",
+     &kLoadFlags, 0, 0, load_images},
+    {"image prune", "[OPTIONS]", "Remove images without a name that no container uses",
+     &kImagePruneFlags, 0, 0, prune_images},
     {"volume create", "[OPTIONS] [VOLUME]", "Make a volume", &kVolumeCreateFlags, 0, 1,
      create_volume},
     {"volume ls|volume list", "[OPTIONS]", "List volumes", &kVolumeListFlags, 0, 0, list_volumes},
@@ -108,9 +115,9 @@ constexpr std::string_view kGroups[] = {"container", "image",  "builder", "build
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "commit",   "compose", "context", "cp",   "diff",    "events", "export", "load",
-    "manifest", "network", "plugin",  "port", "save",    "search", "stats",  "swarm",
-    "top",      "trust",   "update",  "node", "service", "stack",  "secret", "checkpoint"};
+    "commit",  "compose", "context", "cp",     "diff",   "events",    "export", "manifest",
+    "network", "plugin",  "port",    "search", "stats",  "swarm",     "top",    "trust",
+    "update",  "node",    "service", "stack",  "secret", "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');

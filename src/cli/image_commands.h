@@ -6,7 +6,8 @@
 namespace wherry::cli {
 
 extern const FlagTable kImagesFlags, kRemoveImageFlags, kHistoryFlags, kImportFlags,
-    kBootstrapFlags, kInspectFlags, kInspectOneFlags, kFormatFlags;
+    kBootstrapFlags, kSaveFlags, kLoadFlags, kImagePruneFlags, kInspectFlags, kInspectOneFlags,
+    kFormatFlags;
 
 Result<int> list_images(Invocation& call);
 Result<int> tag_image(Invocation& call);
@@ -14,6 +15,9 @@ Result<int> remove_images(Invocation& call);
 Result<int> show_history(Invocation& call);
 Result<int> import_image(Invocation& call);
 Result<int> bootstrap_image(Invocation& call);
+Result<int> save_images(Invocation& call);
+Result<int> load_images(Invocation& call);
+Result<int> prune_images(Invocation& call);
 
 Result<int> inspect_any(Invocation& call);
 Result<int> inspect_containers(Invocation& call);

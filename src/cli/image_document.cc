@@ -46,9 +46,10 @@ Result<Json> image_document(const store::Image& image) {
     Result<oci::ImageRef> reference = oci::ImageRef::parse(stored);
     if (!reference) continue;
     tags.push_back(reference->familiar());
-    std::string digest = reference->familiar_repository() + "@" + image.manifest.str();
-    if (std::find(digests.begin(), digests.end(), digest) == digests.end())
-      digests.push_back(digest);
+  }
+  for (const std::string& known : image.repo_digests) {
+    Result<oci::ImageRef> reference = oci::ImageRef::parse(known);
+    if (reference) digests.push_back(reference->familiar());
   }
   Json layers = Json::array();
   for (const Digest& layer : config.diff_ids) layers.push_back(layer.str());

@@ -23,7 +23,7 @@ constexpr const char* kNone = "<none>";
 
 constexpr Flag kImages[] = {
     {"all", 'a', kBool, "All images (there are no hidden ones here)"},
-    {"digests", 0, kBool, "Show the manifests' digests"},
+    {"digests", 0, kBool, "Show the digests that repositories know"},
     {"filter", 'f', FlagKind::kList,
      "Only those that match: reference=PATTERN, dangling=BOOL, label=KEY"},
     {"format", 0, kString, "table, json, a template, or 'table TEMPLATE'"},
@@ -115,17 +115,35 @@ Result<void> check_filters(const Filters& filters) {
   return {};
 }
 
+// The repository's own digest of the image; one that was made here and never pushed has none.
+std::string digest_of(const NamedImage& named) {
+  for (const std::string& known : named.image->repo_digests) {
+    Result<oci::ImageRef> reference = oci::ImageRef::parse(known);
+    if (reference && reference->familiar_repository() == named.repository)
+      return reference->digest()->str();
+  }
+  return kNone;
+}
+
+// What the image adds to others and, where that is not all, what it has with everything below.
+std::string size_words(const store::Image& image) {
+  if (image.own_size >= image.size) return human_size(image.size);
+  return fmt::format("{} (virtual {})", human_size(image.own_size), human_size(image.size));
+}
+
 Row image_row(const NamedImage& named, bool whole, int64_t now_ns) {
   const store::Image& image = *named.image;
   Row row;
   row.fields["Repository"] = named.repository;
   row.fields["Tag"] = named.tag;
-  row.fields["Digest"] = image.manifest.str();
+  row.fields["Digest"] = digest_of(named);
   row.fields["ID"] = whole ? image.id.str() : std::string(image.id.short_hex());
   row.fields["CreatedSince"] =
       human_duration(std::max<int64_t>(0, now_ns - image.created_ns)) + " ago";
   row.fields["CreatedAt"] = listing_time(image.created_ns);
   row.fields["Size"] = human_size(image.size);
+  row.fields["VirtualSize"] = human_size(image.size);
+  row.fields["Sizes"] = size_words(image);
   row.fields["UniqueSize"] = human_size(image.own_size);
   row.fields["SharedSize"] = human_size(image.size - std::min(image.size, image.own_size));
   return row;
@@ -139,6 +157,8 @@ const Json& image_headings() {
                                 {"CreatedSince", "CREATED"},
                                 {"CreatedAt", "CREATED AT"},
                                 {"Size", "SIZE"},
+                                {"Sizes", "SIZE"},
+                                {"VirtualSize", "VIRTUAL SIZE"},
                                 {"UniqueSize", "UNIQUE SIZE"},
                                 {"SharedSize", "SHARED SIZE"}};
   return headings;
@@ -206,8 +226,8 @@ Result<int> list_images(Invocation& call) {
   TRY_VOID(print_rows(format,
                       call.flags.boolean("digests")
                           ? "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t"
-                            "{{.Size}}"
-                          : "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+                            "{{.Sizes}}"
+                          : "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Sizes}}",
                       image_headings(), rows));
   return 0;
 }

@@ -108,6 +108,17 @@ struct LoginRequest {
   std::string password;
 };
 
+struct SaveRequest {
+  std::vector<std::string> names;  // images; a repository without a tag: all of its tags
+  int out_fd = -1;
+};
+
+struct LoadRequest {
+  int archive_fd = -1;   // a tar, plain or compressed, or the directory of an OCI layout
+  std::string source;    // for errors: a path; may be empty
+  std::string platform;  // "os/arch[/variant]"; empty: this machine's
+};
+
 struct VolumeRequest {
   std::string name;  // empty: a random one, and the volume is anonymous
   std::map<std::string, std::string> labels;
@@ -197,6 +208,14 @@ class Engine {
   virtual Result<store::Image> image(const std::string& name) = 0;
   virtual Result<void> tag(const std::string& source, const std::string& target) = 0;
   virtual Result<store::Store::Removed> remove_image(const std::string& name, bool force) = 0;
+  // One tar that is an OCI image layout and a docker-archive. Returns warnings.
+  virtual Result<std::vector<std::string>> save(const SaveRequest& request) = 0;
+  // All images of an archive, or none.
+  virtual Result<std::vector<store::Store::Loaded>> load(const LoadRequest& request) = 0;
+  // Images that no container uses: those without a name, or all with the filter dangling=false.
+  // Keys: dangling, label, label!, until.
+  virtual Result<store::Store::Removed> prune_images(
+      const std::vector<std::pair<std::string, std::string>>& filters) = 0;
   // Bytes of each layer of an image, bottom first, in the order of its diff ids.
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
 

@@ -4,8 +4,8 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   pause.cc   prune.cc   build_step.cc sandbox.cc exec.cc images.cc registry.cc local_volumes.cc
-//   bootstrap.cc info.cc
+//   pause.cc prune.cc build_step.cc sandbox.cc exec.cc images.cc image_archives.cc registry.cc
+//   local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -80,6 +80,9 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<store::Image> image(const std::string& name) override;
   Result<void> tag(const std::string& source, const std::string& target) override;
   Result<store::Store::Removed> remove_image(const std::string& name, bool force) override;
+  Result<std::vector<std::string>> save(const SaveRequest& request) override;
+  Result<std::vector<store::Store::Loaded>> load(const LoadRequest& request) override;
+  Result<store::Store::Removed> prune_images(const Filters& filters) override;
   Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
   Result<transfer::Pulled> pull(const PullRequest& request) override;
   Result<transfer::Pushed> push(const PushRequest& request) override;

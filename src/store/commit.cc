@@ -80,7 +80,8 @@ Result<void> check_layers(state::Database& database, const Checked& image) {
     TRY(auto layer, state::get_layer(database, diff_id.str()));
     if (!layer)
       return corrupt("layer '" + diff_id.str() +
-                     "' of the configuration is neither here nor came with the image");
+                     "' of the configuration is neither here nor came with the image")
+          .set_hint("if images were removed meanwhile, try again");
     if (!image.manifest) continue;
     const Digest& digest = image.manifest->layers[i].digest;
     TRY(auto blob, state::get_blob(database, digest.str()));
@@ -127,6 +128,18 @@ Result<void> sync_drafts(const Places& places, const std::vector<LayerDraft>& la
   return failpoint("store.layer.synced");
 }
 
+Result<void> place_layers(const Places& places, state::Database& database,
+                          std::vector<LayerDraft>& layers, int64_t now) {
+  bool moved = false;
+  for (LayerDraft& layer : layers) {
+    TRY(bool placed, place_layer(places, database, layer.incoming(), *layer.facts(), now));
+    moved = moved || placed;
+  }
+  if (moved) TRY_VOID(sys::sync_dir(places.layers.get()));
+  if (!layers.empty()) TRY_VOID(sys::sync_dir(places.blobs.get()));
+  return {};
+}
+
 }  // namespace
 
 Result<void> place_blob(const Places& places, state::Database& database, Incoming& incoming,
@@ -138,38 +151,43 @@ Result<void> place_blob(const Places& places, state::Database& database, Incomin
                                        static_cast<int64_t>(blob.size), blob.media_type, now});
 }
 
-Result<std::optional<Image>> Store::commit(std::vector<LayerDraft> layers,
-                                           const std::optional<NewImage>& image,
-                                           const std::function<Result<void>()>& within) {
+Result<std::vector<Digest>> commit_images(state::Database& database, const Places& places,
+                                          std::vector<LayerDraft> layers,
+                                          std::span<const NewImage> images,
+                                          const std::function<Result<void>()>& within) {
   TraceScope trace("store.commit");
-  state::Database& database = state_->database;
-  const Places& places = state_->places;
   const int64_t now = wall_clock_ns();
-  std::optional<Checked> checked;
-  if (image) {
-    TRY(checked, check(*image, now));
+  std::vector<Checked> checked;
+  for (const NewImage& image : images) {
+    TRY(Checked one, check(image, now));
+    checked.push_back(std::move(one));
   }
   TRY_VOID(sync_drafts(places, layers));
-  std::optional<Digest> id;
+  std::vector<Digest> ids;
   {
     TRY(auto transaction, database.begin());
-    bool moved = false;
-    for (LayerDraft& layer : layers) {
-      TRY(bool placed, place_layer(places, database, layer.incoming_, *layer.facts_, now));
-      moved = moved || placed;
-    }
-    if (moved) TRY_VOID(sys::sync_dir(places.layers.get()));
-    if (!layers.empty()) TRY_VOID(sys::sync_dir(places.blobs.get()));
-    if (image) {
-      TRY(id, record_image(database, *image, *checked));
+    TRY_VOID(place_layers(places, database, layers, now));
+    for (size_t i = 0; i < images.size(); ++i) {
+      TRY(Digest id, record_image(database, images[i], checked[i]));
+      ids.push_back(std::move(id));
     }
     if (within) TRY_VOID(within());
     TRY_VOID(failpoint("store.image.before"));
     TRY_VOID(transaction.commit());
   }
   TRY_VOID(failpoint("store.image.after"));
-  if (!id) return std::optional<Image>();
-  TRY(Image made, find(id->str()));
+  return ids;
+}
+
+Result<std::optional<Image>> Store::commit(std::vector<LayerDraft> layers,
+                                           const std::optional<NewImage>& image,
+                                           const std::function<Result<void>()>& within) {
+  std::span<const NewImage> images;
+  if (image) images = {&*image, 1};
+  TRY(std::vector<Digest> ids,
+      commit_images(state_->database, state_->places, std::move(layers), images, within));
+  if (ids.empty()) return std::optional<Image>();
+  TRY(Image made, find(ids.front().str()));
   return std::optional<Image>(std::move(made));
 }
 

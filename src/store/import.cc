@@ -1,7 +1,6 @@
 // Store::import_tar: one tar through a draft into an image of one layer.
 #include <sys/utsname.h>
 
-#include "archive/unpack_client.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
@@ -45,10 +44,9 @@ Result<void> check_options(const ImportOptions& options) {
 }
 
 Result<LayerFacts> unpack_into(LayerDraft& draft, int tar_fd, uint64_t& dropped_xattrs) {
-  TRY(archive::Unpacked layer,
-      archive::run_unpack({.tar = tar_fd, .directory = draft.tree(), .lock = draft.lock_fd()}));
+  TRY(archive::Unpacked layer, unpack_draft(draft, tar_fd));
   dropped_xattrs = layer.dropped_xattrs;
-  return LayerFacts{layer.diff_id, layer.tar_size, layer.files_size, {}};
+  return facts_of(layer);
 }
 
 }  // namespace

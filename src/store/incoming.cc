@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr std::string_view kBlobLine = "blob ";
-constexpr size_t kMaxLockFile = 1u << 20;
+constexpr size_t kMaxLockFile = 16u << 20;
 
 std::string lock_name(const std::string& name) {
   return name + std::string(kLockSuffix);

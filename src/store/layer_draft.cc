@@ -51,4 +51,27 @@ Result<void> LayerDraft::finish(LayerFacts facts) {
   return {};
 }
 
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+  TRY(int blob, draft.blob_fd());
+  return archive::run_unpack(
+      {.tar = tar_fd, .directory = draft.tree(), .lock = draft.lock_fd(), .blob = blob});
+}
+
+LayerFacts facts_of(const archive::Unpacked& layer) {
+  return {layer.diff_id, layer.tar_size, layer.files_size,
+          Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)}};
+}
+
+std::string media_type_of(archive::Compression compression) {
+  switch (compression) {
+    case archive::Compression::kGzip:
+      return oci::kMediaTypeLayerGzip;
+    case archive::Compression::kZstd:
+      return oci::kMediaTypeLayerZstd;
+    case archive::Compression::kNone:
+      break;
+  }
+  return oci::kMediaTypeLayerTar;
+}
+
 }  // namespace wherry::store

@@ -47,6 +47,7 @@ class LayerDraft {
   // and is not in `facts` is not kept.
   Result<void> finish(LayerFacts facts);
   const std::optional<LayerFacts>& facts() const { return facts_; }
+  Incoming& incoming() { return incoming_; }  // for the store
 
  private:
   friend class Store;

@@ -6,19 +6,12 @@
 namespace wherry::store {
 namespace {
 
-// Docker's names of the same bytes do not mix with an OCI manifest.
-std::string oci_type(const std::string& media_type) {
-  if (media_type.ends_with("zstd")) return oci::kMediaTypeLayerZstd;
-  if (media_type.ends_with("gzip")) return oci::kMediaTypeLayerGzip;
-  return oci::kMediaTypeLayerTar;
-}
-
 Result<oci::Descriptor> describe_layer(state::Database& database, const Digest& diff_id) {
   TRY(std::vector<state::BlobRow> blobs, state::blobs_of(database, diff_id.str()));
   if (!blobs.empty()) {
     const state::BlobRow& blob = blobs.front();
     TRY_CTX(Digest digest, Digest::parse(blob.digest), "damaged state");
-    return oci::Descriptor{oci_type(blob.media_type), std::move(digest), blob.size, {}};
+    return oci::Descriptor{oci_layer_type(blob.media_type), std::move(digest), blob.size, {}};
   }
   TRY(auto layer, state::get_layer(database, diff_id.str()));
   if (!layer) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
@@ -26,6 +19,12 @@ Result<oci::Descriptor> describe_layer(state::Database& database, const Digest& 
 }
 
 }  // namespace
+
+std::string oci_layer_type(const std::string& media_type) {
+  return oci::layer_media_type(
+      oci::kMediaTypeManifest,
+      oci::layer_compression(media_type).value_or(oci::Compression::kNone));
+}
 
 Result<std::string> make_manifest(state::Database& database, const std::string& config_json,
                                   const std::vector<Digest>& diff_ids) {

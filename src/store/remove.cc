@@ -81,31 +81,45 @@ Result<Plan> plan_by_id(const std::string& image_id, const std::vector<std::stri
   return Plan{tags, true};
 }
 
+struct Unused {
+  Moves moves;
+  uint64_t bytes = 0;
+};
+
 // Deletes a layer's rows; its files are to be moved away.
-Result<void> forget_layer(state::Database& database, const Digest& diff_id, Moves& moves) {
-  TRY(std::vector<state::BlobRow> blobs, state::blobs_of(database, diff_id.str()));
+Result<void> forget_layer(state::Database& database, const state::LayerRow& layer, Unused& unused) {
+  TRY_CTX(Digest diff_id, Digest::parse(layer.diff_id), "damaged state");
+  // One that an image has twice.
+  if (std::ranges::find(unused.moves.layers, diff_id) != unused.moves.layers.end()) return {};
+  TRY(std::vector<state::BlobRow> blobs, state::blobs_of(database, layer.diff_id));
   for (const state::BlobRow& blob : blobs) {
     TRY_CTX(Digest digest, Digest::parse(blob.digest), "damaged state");
-    moves.blobs.push_back(std::move(digest));
+    unused.moves.blobs.push_back(std::move(digest));
+    unused.bytes += static_cast<uint64_t>(blob.size);
   }
-  TRY_VOID(state::delete_layer(database, diff_id.str()));
-  moves.layers.push_back(diff_id);
+  TRY_VOID(state::delete_layer(database, layer.diff_id));
+  unused.moves.layers.push_back(std::move(diff_id));
+  unused.bytes += static_cast<uint64_t>(layer.size);
   return {};
 }
 
 // Deletes the image's rows and those of layers that nobody has any more, topmost first.
-Result<Moves> forget_image(state::Database& database, const std::string& image_id) {
+Result<Unused> forget_image(state::Database& database, const std::string& image_id) {
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
   TRY_VOID(state::delete_image(database, image_id));
-  Moves unused;
+  Unused unused;
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     TRY(bool needed, state::layer_in_use(database, layer->diff_id));
-    if (needed) continue;
-    TRY_CTX(Digest diff_id, Digest::parse(layer->diff_id), "damaged state");
-    if (std::ranges::find(unused.layers, diff_id) != unused.layers.end()) continue;
-    TRY_VOID(forget_layer(database, diff_id, unused));
+    if (!needed) TRY_VOID(forget_layer(database, *layer, unused));
   }
   return unused;
+}
+
+// Lists what is going, before the transaction ends.
+Result<void> take(Incoming& trash, const Unused& unused, Store::Removed& removed) {
+  for (const Digest& diff_id : unused.moves.layers) removed.deleted.push_back(diff_id.str());
+  removed.bytes += unused.bytes;
+  return trash.list(unused.moves, /*sync=*/true);
 }
 
 }  // namespace
@@ -128,10 +142,9 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
     removed.untagged.push_back(familiar(tag));
   }
   if (plan.delete_image) {
-    TRY(Moves unused, forget_image(database, id));
-    TRY_VOID(trash.list(unused, /*sync=*/true));
+    TRY(Unused unused, forget_image(database, id));
     removed.deleted.push_back(id);
-    for (const Digest& diff_id : unused.layers) removed.deleted.push_back(diff_id.str());
+    TRY_VOID(take(trash, unused, removed));
   }
   TRY_VOID(failpoint("store.remove.before"));
   TRY_VOID(transaction.commit());
@@ -146,18 +159,13 @@ Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within
   TRY(auto transaction, database.begin());
   TRY_VOID(within());
   TRY(std::vector<state::LayerRow> layers, state::unused_layers(database));
-  Moves unused;
-  uint64_t bytes = 0;
-  for (const state::LayerRow& layer : layers) {
-    TRY_CTX(Digest diff_id, Digest::parse(layer.diff_id), "damaged state");
-    TRY_VOID(forget_layer(database, diff_id, unused));
-    bytes += static_cast<uint64_t>(layer.size);
-  }
-  TRY_VOID(trash.list(unused, /*sync=*/true));
+  Unused unused;
+  for (const state::LayerRow& layer : layers) TRY_VOID(forget_layer(database, layer, unused));
+  TRY_VOID(trash.list(unused.moves, /*sync=*/true));
   TRY_VOID(failpoint("store.prune.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.prune.recorded"));
-  return bytes;
+  return unused.bytes;
 }
 
 }  // namespace wherry::store

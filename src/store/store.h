@@ -104,16 +104,41 @@ class Store {
   // The blob that this layer came or went with, newest first; empty: none is kept.
   Result<std::vector<Blob>> blobs_of(const Digest& diff_id);
   Result<sys::Fd> open_blob(const Digest& blob);
-  // The layer's kept gzip or zstd blob, else one that is packed now, checked against the diff id
-  // and kept. kUnsupported when the exact tar can no longer be made (a foreign layer without its
-  // blob).
+  // A kept blob of the layer, the wanted compression before others; else one that is packed now,
+  // checked against the diff id and kept, durable on return. kUnsupported when the exact tar can no
+  // longer be made (a foreign layer without its blob).
   Result<Blob> blob_for(const Digest& diff_id, archive::Compression compression);
+  // The manifest to send: that which came with the image, byte for byte; of one that was made here
+  // a manifest whose layers are all kept as blobs. Packs those that are not (`packing` is told of
+  // each before) and records the new manifest; once made it stays.
+  Result<std::string> distributable_manifest(
+      const Image& image, const std::function<void(const Digest&)>& packing = {});
   // After a push: the repository knows the image by this digest now.
   Result<void> note_image_source(const Digest& image, const ImageSource& source);
   // Where a blob is known to be ("host:port/team/app"): what a push need not send again. Advisory:
   // a registry is asked before it is believed.
   Result<void> note_blob_source(const Digest& blob, const std::string& repository);
   Result<std::vector<std::string>> blob_sources(const Digest& blob);
+
+  // --- archives
+  struct LoadOptions {
+    std::string source;    // what errors call the archive: a path; may be empty
+    std::string platform;  // "os/arch[/variant]" of multi-platform archives; empty: this machine's
+  };
+  struct Loaded {
+    Image image;
+    std::vector<oci::ImageRef> names;  // that the archive gave it
+  };
+  // All images of a docker-archive or OCI layout: a tar (plain, gzip, bzip2, xz, zstd) or, for a
+  // layout, a directory. All or none; durable on return. Failpoints: store.load.begin,
+  // store.load.opened, store.load.layer, and those of commit().
+  Result<std::vector<Loaded>> load(int archive_fd, const LoadOptions& options);
+  struct SaveItem {
+    Image image;
+    std::vector<oci::ImageRef> names;
+  };
+  // One tar that is an OCI layout and a docker-archive. Returns warnings.
+  Result<std::vector<std::string>> save(int out_fd, const std::vector<SaveItem>& items);
 
   // --- images
   // By reference ("debian", "debian:bookworm", "name@sha256:..."), full id, or unique id prefix.
@@ -125,6 +150,7 @@ class Store {
   struct Removed {
     std::vector<std::string> untagged;  // familiar references
     std::vector<std::string> deleted;   // "sha256:..." of images and layers
+    uint64_t bytes = 0;                 // of the layers and blobs that are gone
   };
   // Docker's rmi: a reference removes that tag, and the image with its layers when it was the last;
   // an id removes the image when it has at most one repository, else kConflict unless `force`.
@@ -133,7 +159,8 @@ class Store {
                          const std::vector<std::pair<std::string, std::string>>& in_use);
 
   // Removes layers that neither an image nor a cached step needs. `within` comes first, in the same
-  // transaction: it forgets steps. The bytes of the layers' trees.
+  // transaction: it forgets steps. The bytes of their trees and
+  // blobs. Failpoints: store.prune.before, store.prune.recorded.
   Result<uint64_t> prune_layers(const std::function<Result<void>()>& within);
 
   Result<MountPlan> mount_plan(const Image& image);

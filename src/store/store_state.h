@@ -1,6 +1,9 @@
 // What a Store holds and what its parts share. Inside store/ only.
 #pragma once
 
+#include <span>
+
+#include "archive/unpack_client.h"
 #include "state/images.h"
 #include "store/incoming.h"
 #include "store/store.h"
@@ -30,6 +33,19 @@ Result<FoundImage> find_image(state::Database& database, std::string_view name_o
 
 // The image of a row, with everything that other rows say of it.
 Result<Image> image_of(state::Database& database, state::ImageRow row);
+
+// A foreign tar into a draft, its blob kept; and what finish() wants to know of it.
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd);
+LayerFacts facts_of(const archive::Unpacked& layer);
+std::string media_type_of(archive::Compression compression);
+// OCI's name of the same bytes: Docker's do not mix with an OCI manifest.
+std::string oci_layer_type(const std::string& media_type);
+
+// Store::commit for several images at once: their ids.
+Result<std::vector<Digest>> commit_images(state::Database& database, const Places& places,
+                                          std::vector<LayerDraft> layers,
+                                          std::span<const NewImage> images,
+                                          const std::function<Result<void>()>& within);
 
 // An OCI manifest that names of each layer the newest blob, else the plain tar.
 Result<std::string> make_manifest(state::Database& database, const std::string& config_json,

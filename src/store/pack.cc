@@ -1,0 +1,101 @@
+// From a layer's tree back to the blob that travels, and the manifests that need it.
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/trace.h"
+#include "state/blobs.h"
+#include "store/store_state.h"
+#include "sys/file.h"
+#include "sys/sha256.h"
+
+namespace wherry::store {
+namespace {
+
+bool is_compressed_as(const Blob& blob, archive::Compression compression) {
+  auto found = oci::layer_compression(blob.media_type);
+  return found && oci::layer_media_type(oci::kMediaTypeManifest, *found) ==
+                      std::string_view(media_type_of(compression));
+}
+
+// The first kept blob with the wanted compression, else the first one.
+std::optional<Blob> choose(const std::vector<Blob>& blobs, archive::Compression compression) {
+  if (blobs.empty()) return std::nullopt;
+  auto found = std::ranges::find_if(
+      blobs, [&](const Blob& blob) { return is_compressed_as(blob, compression); });
+  return found != blobs.end() ? *found : blobs.front();
+}
+
+// Whether every layer of the manifest is there in the form that it names.
+Result<bool> is_distributable(state::Database& database, const Places& places,
+                              const std::string& manifest_json) {
+  TRY(oci::Manifest manifest, oci::parse_manifest(manifest_json));
+  for (const oci::Descriptor& layer : manifest.layers) {
+    TRY(auto row, state::get_blob(database, layer.digest.str()));
+    if (!row || !sys::exists_at(places.blobs.get(), layer.digest.hex())) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Blob> Store::blob_for(const Digest& diff_id, archive::Compression compression) {
+  TRY(std::vector<Blob> kept, blobs_of(diff_id));
+  if (std::optional<Blob> chosen = choose(kept, compression)) return std::move(*chosen);
+  TraceScope trace("store.pack");
+  const std::string context = "cannot pack layer '" + diff_id.str() + "'";
+  TRY_CTX(std::string path, layer_path(diff_id), context);
+  TRY_CTX(sys::Fd tree, sys::open_file(path, O_RDONLY | O_DIRECTORY), context);
+  TRY_CTX(Incoming incoming, Incoming::create(state_->places, state_->database), context);
+  TRY_CTX(sys::Fd file,
+          sys::open_at(incoming.directory(), kDraftBlob, O_RDWR | O_CREAT | O_EXCL, 0600), context);
+  TRY_CTX(archive::Packed packed,
+          archive::run_pack({.directory = tree.get(),
+                             .lock = incoming.lock_fd(),
+                             .blob = file.get(),
+                             .compression = compression}),
+          context);
+  if (packed.diff_id != diff_id)
+    return Error(ErrorKind::kUnsupported, context + ": its files no longer give the exact archive")
+        .set_hint("pull, load or import the image again: the archive is kept then");
+  Blob blob{packed.blob, packed.blob_size, media_type_of(compression)};
+  TRY_VOID_CTX(incoming.list({{}, {blob.digest}}, /*sync=*/false), context);
+  TRY_VOID_CTX(failpoint("store.blob.packed"), context);
+  TRY_VOID_CTX(sys::sync_filesystem(incoming.directory()), context);
+  {
+    TRY_CTX(auto transaction, state_->database.begin(), context);
+    TRY(auto layer, state::get_layer(state_->database, diff_id.str()));
+    if (!layer) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+    TRY_VOID_CTX(place_blob(state_->places, state_->database, incoming, kDraftBlob, blob, diff_id,
+                            wall_clock_ns()),
+                 context);
+    TRY_VOID_CTX(sys::sync_dir(state_->places.blobs.get()), context);
+    TRY_VOID_CTX(failpoint("store.blob.renamed"), context);
+    TRY_VOID_CTX(transaction.commit(), context);
+  }
+  return blob;
+}
+
+Result<std::string> Store::distributable_manifest(
+    const Image& image, const std::function<void(const Digest&)>& packing) {
+  TRY(auto row, state::get_image(state_->database, image.id.str()));
+  if (!row) return Error(ErrorKind::kNotFound, "no such image: " + image.id.str());
+  if (!row->made_here) return row->manifest;
+  TRY(bool ready, is_distributable(state_->database, state_->places, row->manifest));
+  if (ready) return row->manifest;
+  TRY(oci::ImageConfig config, oci::parse_image_config(row->config));
+  for (const Digest& diff_id : config.diff_ids) {
+    TRY(std::vector<Blob> kept, blobs_of(diff_id));
+    if (!kept.empty()) continue;
+    if (packing) packing(diff_id);
+    TRY([[maybe_unused]] Blob blob, blob_for(diff_id, archive::Compression::kGzip));
+  }
+  TRY(auto transaction, state_->database.begin());
+  TRY(std::string manifest, make_manifest(state_->database, row->config, config.diff_ids));
+  TRY_VOID(
+      state::update_manifest(state_->database, row->id, sys::sha256(manifest).str(), manifest));
+  TRY_VOID(transaction.commit());
+  return manifest;
+}
+
+}  // namespace wherry::store

@@ -1,0 +1,421 @@
+"""save and load: archives of other engines, our own, hostile ones; all images of an archive or none."""
+import contextlib
+import errno
+import json
+import os
+import pty
+import subprocess
+
+from base import IMAGE, FunctionalTest
+from faults import ERRNO_WORDS, FULL, FaultTest, sample
+from harness import archives, images
+from harness.invariants import layer_trees
+from harness.powercut import PowerCutDisk
+from harness.wherry import Wherry
+
+BASE = archives.layer_tar({"etc/base": "base\n", "bin/tool": "tool\n"})
+TOP = archives.layer_tar({"etc/top": "top\n", "bin/.wh.tool": ""})
+NAME = "docker.io/library/loaded:1"
+
+
+class ArchiveTest(FunctionalTest):
+    def setUp(self):
+        super().setUp()
+        self.trees_at_rest = set(layer_trees(self.w))
+        self.blobs_at_rest = self.blobs()
+        self.addCleanup(self.check_store)
+
+    def blobs(self) -> set[str]:
+        return set(os.listdir(self.w.root / "blobs" / "sha256"))
+
+    def check_store(self):
+        """What a test has loaded goes with its images, files and blobs."""
+        keep = self.w.ok("images", "-q", "--no-trunc", IMAGE).split()
+        for image in set(self.w.ok("images", "-q", "--no-trunc").split()) - set(keep):
+            self.w.ok("rmi", "-f", image)
+        self.assertEqual(set(layer_trees(self.w)), self.trees_at_rest)
+        self.assertEqual(self.blobs(), self.blobs_at_rest)
+
+    def load(self, data: bytes, *options) -> str:
+        done = self.w.try_run("load", *options, input=data, text=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done)
+        return done.stdout.decode()
+
+    def refuse(self, data: bytes, *words: str, options=()):
+        """The load fails with these words and leaves nothing."""
+        before = self.w.ok("images", "-q", "--no-trunc")
+        done = self.w.try_run("load", *options, input=data, text=False)
+        self.assertEqual(done.returncode, 1, done)
+        for word in words:
+            self.assertIn(word.lower(), done.stderr.decode().lower())
+        self.assertEqual(self.w.ok("images", "-q", "--no-trunc"), before)
+        self.assertEqual(set(layer_trees(self.w)), self.trees_at_rest)
+        self.assertEqual(self.blobs(), self.blobs_at_rest)
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+
+    def tree(self, name: str) -> dict[str, str]:
+        """The image's files, layer over layer (no whiteouts are needed to read these)."""
+        files = {}
+        for layer in self.w.inspect(name)["RootFS"]["Layers"]:
+            top = self.w.root / "layers" / layer.removeprefix("sha256:") / "fs"
+            for path in top.rglob("*"):
+                if path.is_file():
+                    files[str(path.relative_to(top))] = path.read_text()
+                elif path.is_char_device():
+                    files.pop(str(path.relative_to(top)), None)
+        return files
+
+
+class Load(ArchiveTest):
+    def check_loaded(self, name: str = "loaded:1"):
+        self.assertEqual(self.tree(name), {"etc/base": "base\n", "etc/top": "top\n"})
+        self.assertEqual(self.w.inspect(name)["Config"]["Cmd"], ["sh"])
+
+    def test_a_docker_archive_becomes_its_image(self):
+        archive = archives.docker_archive([BASE, TOP], ["loaded:1", "loaded:latest"])
+        self.assertEqual(self.load(archive.bytes()), "Loaded image: loaded:1\nLoaded image: loaded:latest\n")
+        self.check_loaded()
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest(archives.config([BASE, TOP])))
+
+    def test_layers_may_be_compressed_and_links_to_each_other(self):
+        for kind in ("", "gzip", "zstd"):
+            with self.subTest(kind=kind):
+                archive = archives.docker_archive([BASE, TOP, BASE], ["loaded:1"], kind)
+                self.load(archive.bytes())
+                self.assertEqual(len(self.w.inspect("loaded:1")["RootFS"]["Layers"]), 3)
+                self.assertEqual(self.tree("loaded:1")["etc/base"], "base\n")
+                self.w.ok("rmi", "loaded:1")
+
+    def test_an_archive_may_be_compressed_as_a_whole(self):
+        data = archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes()
+        for kind in ("gzip", "zstd", "xz", "bzip2"):
+            with self.subTest(kind=kind):
+                self.assertEqual(self.load(archives.compressed(data, kind)), "Loaded image: loaded:1\n")
+                self.check_loaded()
+                self.w.ok("rmi", "loaded:1")
+
+    def test_an_oci_layout_keeps_its_manifest_and_blobs(self):
+        for kind in ("gzip", "zstd"):
+            with self.subTest(kind=kind):
+                archive = archives.oci_layout([BASE, TOP], NAME, kind)
+                self.assertEqual(self.load(archive.bytes()), "Loaded image: loaded:1\n")
+                self.check_loaded()
+                saved = archives.read(self.w.try_run("save", "loaded:1", text=False).stdout)
+                given = dict(archive.entries)
+                blobs = {name for name in given if name.startswith("blobs/")}
+                self.assertEqual({name: given[name] for name in blobs},
+                                 {name: saved.get(name) for name in blobs})
+                self.w.ok("rmi", "loaded:1")
+
+    def test_an_oci_layout_with_plain_layers(self):
+        self.load(archives.oci_layout([BASE, TOP], NAME, "").bytes())
+        self.check_loaded()
+
+    def test_a_folder_with_an_oci_layout(self):
+        folder = self.scratch("layout")
+        archives.oci_layout([BASE, TOP], NAME).write(folder)
+        self.assertEqual(self.w.ok("load", "-i", folder), "Loaded image: loaded:1\n")
+        self.check_loaded()
+
+    def test_input_and_quiet(self):
+        file = self.scratch("input") / "a.tar"
+        file.write_bytes(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
+        self.assertEqual(self.w.ok("image", "load", "-q", "--input", file), "")
+        self.check_loaded()
+        self.assert_fails(self.w.try_run("load", "-i", "/none/a.tar"), 1, "cannot load", "/none/a.tar",
+                          "no such file")
+
+    def test_an_image_without_a_name_is_told_by_its_id(self):
+        archive = archives.docker_archive([BASE, TOP], [])
+        identity = archives.digest(archives.config([BASE, TOP]))
+        self.assertEqual(self.load(archive.bytes()), f"Loaded image ID: {identity}\n")
+
+    def test_loading_again_changes_nothing_and_moves_the_tag(self):
+        first = archives.docker_archive([BASE], ["loaded:1"]).bytes()
+        self.load(first)
+        self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
+        self.check_loaded()
+        self.load(first)
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest(archives.config([BASE])))
+
+    def test_of_several_platforms_this_machines_is_taken(self):
+        archive = archives.Archive()
+        both = [{**archives.layout_manifest(archive, [BASE, TOP], "gzip", arch),
+                 "platform": {"os": "linux", "architecture": arch}} for arch in ("s390x", "amd64")]
+        index = archive.blob(json.dumps({"schemaVersion": 2, "mediaType": archives.INDEX,
+                                         "manifests": both}).encode())
+        data = archives.layout([archives.named({"mediaType": archives.INDEX, **index}, NAME)], archive).bytes()
+        self.load(data)
+        self.assertEqual(self.w.inspect("loaded:1")["Architecture"], "amd64")
+        self.load(data, "--platform", "linux/s390x")
+        self.assertEqual(self.w.inspect("loaded:1")["Architecture"], "s390x")
+        self.refuse_platform(data)
+
+    def refuse_platform(self, data: bytes):
+        done = self.w.try_run("load", "--platform", "linux/riscv64", input=data, text=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"riscv64", done.stderr)
+        self.assertIn(b"s390x", done.stderr)
+
+    def test_a_terminal_is_not_read(self):
+        leader, follower = pty.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        done = subprocess.run(self.w.command("load"), stdin=follower, capture_output=True, text=True,
+                              env=self.w.environment())
+        self.assert_fails(done, 1, "requested load from stdin, but stdin is empty")
+
+
+class Hostile(ArchiveTest):
+    def docker(self) -> archives.Archive:
+        return archives.docker_archive([BASE, TOP], ["loaded:1"])
+
+    def oci(self) -> archives.Archive:
+        return archives.oci_layout([BASE, TOP], NAME)
+
+    def test_what_is_no_archive(self):
+        self.refuse(b"no tar at all, just words\n" * 100, "cannot load")
+        self.refuse(b"", "cannot load")
+        self.refuse(BASE, "no image archive", "import")
+
+    def test_cut_archives(self):
+        data = self.docker().bytes()
+        for length in (700, len(data) // 2):
+            self.refuse(data[:length], "cannot load")
+        packed = archives.compressed(self.oci().bytes(), "gzip")
+        self.refuse(packed[:len(packed) // 2], "cannot load")
+
+    def test_missing_parts_are_named(self):
+        archive = self.oci()
+        for name in [name for name, _ in archive.entries if name.startswith("blobs/")]:
+            self.refuse(self.oci().without(name).bytes(), name, "is missing")
+        layer = next(name for name, _ in self.docker().entries if name.endswith("layer.tar"))
+        self.refuse(self.docker().without(layer).bytes(), layer, "is missing")
+
+    def test_wrong_digests_are_named(self):
+        archive = self.oci()
+        for name in [name for name, _ in archive.entries if name.startswith("blobs/")]:
+            content = dict(archive.entries)[name]
+            wrong = content[:-1] + bytes([content[-1] ^ 1])
+            self.refuse(self.oci().replace(name, wrong).bytes(), "cannot load")
+        layer = next(name for name, _ in self.docker().entries if name.endswith("layer.tar"))
+        self.refuse(self.docker().replace(layer, TOP).bytes(), layer, archives.digest(BASE))
+
+    def test_a_layer_that_is_another_gzip_of_the_same_tar(self):
+        archive = self.oci()
+        descriptor = "blobs/sha256/" + archives.digest(archives.compressed(BASE, "gzip"))[7:]
+        other = subprocess.run(["gzip", "-1", "-c"], input=BASE, stdout=subprocess.PIPE, check=True).stdout
+        self.assertNotEqual(other, dict(archive.entries)[descriptor])
+        self.refuse(archive.replace(descriptor, other).bytes(), descriptor, archives.digest(other))
+
+    def test_paths_out_of_the_archive(self):
+        for path in ("../../etc/passwd", "/etc/passwd", "a/../../b"):
+            document = json.dumps([{"Config": path, "RepoTags": ["loaded:1"], "Layers": []}])
+            self.refuse(self.docker().replace("manifest.json", document).bytes(), path, "out of the archive")
+        self.refuse(self.docker().add("../escaped", "x").bytes(), "cannot load")
+        self.assertFalse((self.w.root / "escaped").exists())
+        name = json.loads(dict(self.docker().entries)["manifest.json"])[0]["Config"]
+        self.refuse(self.docker().replace(name, ("link", "/etc/passwd")).bytes(), name, "cannot load")
+        self.refuse(self.docker().replace(name, ("link", "../../../../state.db")).bytes(), name)
+
+    def test_a_file_under_one_name_twice(self):
+        for name in ("manifest.json", "index.json"):
+            archive = self.docker() if name == "manifest.json" else self.oci()
+            self.refuse(archive.add(name, dict(archive.entries)[name]).bytes(), "replace earlier ones")
+
+    def test_documents_that_are_two_things(self):
+        archive = archives.Archive()
+        manifest = archives.layout_manifest(archive, [BASE], "gzip")
+        text = json.loads(dict(archive.entries)["blobs/sha256/" + manifest["digest"][7:]])
+        both = archive.blob(json.dumps({**text, "manifests": []}).encode())
+        data = archives.layout([archives.named({"mediaType": archives.MANIFEST, **both}, NAME)], archive)
+        self.refuse(data.bytes(), "manifests")
+
+    def test_a_huge_manifest_is_not_read(self):
+        for name in ("manifest.json", "index.json"):
+            archive = self.docker() if name == "manifest.json" else self.oci()
+            data = archives.compressed(archive.replace(name, b" " * (64 << 20)).bytes(), "gzip")
+            self.refuse(data, name, "at most 4 mib")
+
+    def test_nonsense_in_documents(self):
+        cases = [("[]", "no images"), ("{}", "list"), ("[[", "json"), ("[" * 5000, "manifest.json"), ("[1]", "objects"),
+                 ('[{"Config":1}]', "config"), ('[{"Config":"a","RepoTags":["UPPER!"],"Layers":[]}]', "RepoTags")]
+        for text, words in cases:
+            with self.subTest(text=text[:40]):
+                self.refuse(self.docker().replace("manifest.json", text).bytes(), "cannot load", words)
+        self.refuse(self.oci().replace("oci-layout", '{"imageLayoutVersion":"2.0"}').bytes(), "2.0", "supported")
+        self.refuse(self.oci().replace("index.json", '{"schemaVersion":2,"manifests":[]}').bytes(), "no image")
+
+    def test_more_layers_than_the_configuration_has(self):
+        archive = self.docker()
+        document = json.loads(dict(archive.entries)["manifest.json"])
+        document[0]["Layers"].append(document[0]["Layers"][0])
+        self.refuse(archive.replace("manifest.json", json.dumps(document)).bytes(), "3 layers")
+
+    def test_a_bad_second_image_keeps_the_first_out(self):
+        archive = self.docker()
+        document = json.loads(dict(archive.entries)["manifest.json"])
+        document.append({"Config": "none.json", "RepoTags": ["second:1"], "Layers": []})
+        self.refuse(archive.replace("manifest.json", json.dumps(document)).bytes(), "none.json", "missing")
+
+
+class Save(ArchiveTest):
+    def saved(self, *names: str) -> dict[str, bytes]:
+        done = self.w.try_run("save", *names, text=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return archives.read(done.stdout)
+
+    def test_the_archive_is_a_layout_and_a_docker_archive(self):
+        files = self.saved(IMAGE)
+        self.assertEqual(json.loads(files["oci-layout"]), {"imageLayoutVersion": "1.0.0"})
+        for name, content in files.items():
+            if name.startswith("blobs/sha256/"):
+                self.assertEqual("sha256:" + name[13:], archives.digest(content))
+        [image] = json.loads(files["manifest.json"])
+        self.assertEqual(image["RepoTags"], [IMAGE])
+        self.assertEqual(archives.digest(files[image["Config"]]), self.w.inspect(IMAGE)["Id"])
+        [descriptor] = json.loads(files["index.json"])["manifests"]
+        self.assertEqual(descriptor["annotations"],
+                         {"io.containerd.image.name": "docker.io/library/busybox:test",
+                          "org.opencontainers.image.ref.name": "test"})
+        manifest = json.loads(files["blobs/sha256/" + descriptor["digest"][7:]])
+        self.assertEqual(["blobs/sha256/" + layer["digest"][7:] for layer in manifest["layers"]],
+                         image["Layers"])
+
+    def test_what_is_saved_loads_and_runs(self):
+        file = self.scratch("saved") / "image.tar"
+        identity = self.w.inspect(IMAGE)["Id"]
+        self.assertEqual(self.w.ok("save", "-o", file, IMAGE), "")
+        other = self.enterContext(contextlib.closing(Wherry()))
+        self.assertEqual(other.ok("load", "-i", file), f"Loaded image: {IMAGE}\n")
+        self.assertEqual(other.inspect(IMAGE)["Id"], identity)
+        self.assertEqual(images.wrong_files(
+            other.root / "layers" / other.inspect(IMAGE)["RootFS"]["Layers"][0][7:] / "fs",
+            images.busybox_tar()), [])
+        self.assertEqual(other.ok("run", "--rm", "--network", "none", IMAGE, "echo", "hi"), "hi\n")
+        again = file.with_name("again.tar")
+        other.ok("save", "-o", again, IMAGE)
+        self.assertEqual(file.read_bytes(), again.read_bytes(), "the same image gives the same bytes")
+
+    def test_several_images_share_their_layers(self):
+        self.load(archives.docker_archive([BASE], ["loaded:base"]).bytes())
+        self.load(archives.docker_archive([BASE, TOP], ["loaded:1", "loaded:2"]).bytes())
+        for names in (["loaded"], ["loaded:base", "loaded:1", "loaded:2", "loaded:1"]):
+            with self.subTest(names=names):
+                files = self.saved(*names)
+                found = {tag for image in json.loads(files["manifest.json"]) for tag in image["RepoTags"]}
+                self.assertEqual(found, {"loaded:base", "loaded:1", "loaded:2"})
+                self.assertEqual(len([name for name in files if name.startswith("blobs/")]), 2 + 2 + 2)
+
+    def test_by_id_it_has_no_name(self):
+        identity = self.w.inspect(IMAGE)["Id"]
+        [image] = json.loads(self.saved(identity[7:19])["manifest.json"])
+        self.assertIsNone(image["RepoTags"])
+
+    def test_what_cannot_be_saved_leaves_no_file(self):
+        folder = self.scratch("none")
+        file = folder / "a.tar"
+        self.assert_fails(self.w.try_run("save", "-o", file, "nothing:here"), 1, "no such image: nothing:here")
+        self.assertEqual(os.listdir(folder), [])
+        file.write_text("old")
+        self.assert_fails(self.w.try_run("save", "-o", file, IMAGE, "nothing:here"), 1, "no such image")
+        self.assertEqual(file.read_text(), "old")
+        self.assert_fails(self.w.try_run("save", "-o", folder / "none" / "a.tar", IMAGE), 1,
+                          "does not exist")
+        self.assert_fails(self.w.try_run("save", "-o", "/dev/null", IMAGE), 1, "not a regular file")
+        self.w.ok("save", "-o", file, IMAGE)
+        self.assertEqual(os.listdir(folder), ["a.tar"])
+
+    def test_a_terminal_is_not_written_to(self):
+        leader, follower = pty.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        done = subprocess.run(self.w.command("save", IMAGE), stdout=follower, stderr=subprocess.PIPE, text=True,
+                              stdin=subprocess.DEVNULL, env=self.w.environment())
+        self.assert_fails(done, 1, "cowardly refusing to save to a terminal. Use the -o flag or redirect")
+
+    def test_a_full_disk_is_told(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(self.w.command("save", IMAGE), stdout=full, stderr=subprocess.PIPE, text=True,
+                                  stdin=subprocess.DEVNULL, env=self.w.environment())
+        self.assert_fails(done, 1, "cannot save", os.strerror(errno.ENOSPC))
+
+
+class LoadFaults(FaultTest):
+    def names(self) -> str:
+        return self.w.ok("images", "-q", "--no-trunc", "loaded")
+
+    def tidy(self):
+        for image in set(self.w.ok("images", "-q", "--no-trunc").split()):
+            if image not in self.kept:
+                self.w.ok("rmi", "-f", image)
+        self.assertEqual(self.layer_names(), self.layers_at_rest)
+        self.assertEqual(set(os.listdir(self.w.root / "blobs" / "sha256")), self.blobs)
+        self.to_rest()
+
+    def test_load_at_every_failpoint(self):
+        self.kept = self.w.ok("images", "-q", "--no-trunc").split()
+        self.blobs = set(os.listdir(self.w.root / "blobs" / "sha256"))
+        file = self.scratch("load") / "a.tar"
+        file.write_bytes(archives.oci_layout([BASE, TOP], NAME).bytes())
+        cases = []
+        for program in ("wherry", "wherry-unpack"):
+            points = dict.fromkeys(self.w.failpoint_hits(program, "load", "-i", file))
+            cases += [(program, point, action) for point in points for action in ("kill", "enospc", "eio")]
+            self.tidy()
+        self.assertGreater(len(cases), 20)
+        for program, point, action in cases if FULL else sample(cases, 30, "load"):
+            with self.subTest(program=program, point=point, action=action):
+                done = self.w.with_failpoint(point, action, "load", "-i", file, hit=1, program=program)
+                self.after_a_fault()
+                self.assert_explained(done, action, (1,))
+                if done.returncode == 0:
+                    self.assertNotEqual(self.names(), "")
+                if self.names():
+                    self.assertEqual(len(self.w.inspect("loaded:1")["RootFS"]["Layers"]), 2)
+                self.assertEqual(self.w.ok("load", "-i", file), "Loaded image: loaded:1\n")
+                self.tidy()
+
+    def test_a_full_disk_leaves_nothing(self):
+        with PowerCutDisk(self.scratch("full") / "disk", megabytes=24) as disk, \
+                contextlib.closing(Wherry(disk=str(disk.path))) as small:
+            noise = archives.layer_tar({"noise": os.urandom(20 << 20).hex()})
+            done = small.try_run("load", input=archives.oci_layout([noise], NAME).bytes(), text=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(ERRNO_WORDS["enospc"], done.stderr.decode().lower())
+            self.assertEqual((small.ok("images", "-q"), os.listdir(small.root / "layers"),
+                              os.listdir(small.root / "incoming")), ("", [], []))
+
+
+class Peers(ArchiveTest):
+    """skopeo and podman read what we write, and we read what they write."""
+
+    def peer(self, *words, timeout=300) -> subprocess.CompletedProcess:
+        from harness import peers
+        return subprocess.run(peers.command(self.folder, *words), capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=timeout)
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.scratch("peer")
+
+    def ok(self, *words) -> str:
+        done = self.peer(*words)
+        self.assertEqual(done.returncode, 0, done)
+        return done.stdout
+
+    def test_skopeo_reads_our_archive_both_ways_and_the_reverse(self):
+        self.w.ok("save", "-o", self.folder / "ours.tar", IMAGE)
+        identity = self.w.inspect(IMAGE)["Id"]
+        for source in ("docker-archive:/peer/ours.tar", "oci-archive:/peer/ours.tar:test"):
+            with self.subTest(source=source):
+                config = self.ok("skopeo", "inspect", "--config", "--raw", source)
+                self.assertEqual(archives.digest(config.encode()), identity)
+        for kind, name in (("docker-archive", "loaded:1"), ("oci-archive", "docker.io/library/loaded:1")):
+            with self.subTest(kind=kind):
+                self.ok("skopeo", "--insecure-policy", "copy", "docker-archive:/peer/ours.tar",
+                        f"{kind}:/peer/{kind}.tar:{name}")
+                self.assertEqual(self.w.ok("load", "-i", self.folder / f"{kind}.tar"), "Loaded image: loaded:1\n")
+                self.assertEqual(self.w.inspect("loaded:1")["RootFS"], self.w.inspect(IMAGE)["RootFS"])
+                self.w.ok("rmi", "loaded:1")
+
