@@ -10,7 +10,7 @@
 #include "cli/prune.h"
 #include "cli/rows.h"
 #include "cli/terminal.h"
-#include "engine/image_filter.h"
+#include "engine/prune_filter.h"
 
 namespace wherry::cli {
 namespace {
@@ -30,7 +30,7 @@ constexpr Flag kLoad[] = {
 constexpr Flag kPrune[] = {
     {"all", 'a', kBool, "All images that no container uses, not only those without a name"},
     {"filter", 0, FlagKind::kList,
-     "Only those that match: until=TIME|DURATION, label=KEY, label!=KEY"},
+     "Only those that match: dangling=BOOL, until=TIME, label=KEY, label!=KEY"},
     {"force", 'f', kBool, "Do not ask"},
 };
 
@@ -39,6 +39,21 @@ Result<int> run_save(Invocation& call, int out) {
   TRY(std::vector<std::string> warnings, engine->save({.names = call.arguments(), .out_fd = out}));
   call.context.warn(warnings);
   return 0;
+}
+
+// -a, or Docker's filter dangling=BOOL, which is taken out of the list.
+Result<bool> wants_all(const Invocation& call,
+                       std::vector<std::pair<std::string, std::string>>& filters) {
+  bool all = call.flags.boolean("all");
+  for (const auto& [key, value] : filters) {
+    if (key != "dangling") continue;
+    auto dangling = parse_boolean(value);
+    if (!dangling)
+      return Error(ErrorKind::kInvalidArgument, fmt::format("invalid filter 'dangling={}'", value));
+    all = !*dangling;
+  }
+  std::erase_if(filters, [](const auto& filter) { return filter.first == "dangling"; });
+  return all;
 }
 
 }  // namespace
@@ -89,17 +104,17 @@ Result<int> load_images(Invocation& call) {
 
 Result<int> prune_images(Invocation& call) {
   TRY(auto filters, parse_filters(call.flags));
-  if (call.flags.boolean("all")) filters.emplace_back("dangling", "false");
+  TRY(bool all, wants_all(call, filters));
   // The engine checks them again; here so that nobody is asked about nonsense.
-  TRY(auto checked, engine::ImageFilter::for_prune(filters, wall_clock_ns()));
+  TRY([[maybe_unused]] auto checked,
+      engine::PruneFilter::compile(filters, {"until", "label", "label!"}, wall_clock_ns()));
   if (!call.flags.boolean("force"))
     TRY_VOID(confirm_prune(
         "image prune",
-        checked.dangling()
-            ? "This will remove all dangling images."
-            : "This will remove all images without at least one container associated to them."));
+        all ? "This will remove all images without at least one container associated to them."
+            : "This will remove all dangling images."));
   TRY(engine::Engine * engine, call.context.engine());
-  TRY(store::Store::Removed removed, engine->prune_images(filters));
+  TRY(store::Store::Removed removed, engine->prune_images(all, filters));
   std::string text;
   if (!removed.deleted.empty()) {
     text = "Deleted Images:\n";

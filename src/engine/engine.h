@@ -212,10 +212,9 @@ class Engine {
   virtual Result<std::vector<std::string>> save(const SaveRequest& request) = 0;
   // All images of an archive, or none.
   virtual Result<std::vector<store::Store::Loaded>> load(const LoadRequest& request) = 0;
-  // Images that no container uses: those without a name, or all with the filter dangling=false.
-  // Keys: dangling, label, label!, until.
+  // Images that no container uses: those without a name, or `all`. Filters: see prune_filter.h.
   virtual Result<store::Store::Removed> prune_images(
-      const std::vector<std::pair<std::string, std::string>>& filters) = 0;
+      bool all, const std::vector<std::pair<std::string, std::string>>& filters) = 0;
   // Bytes of each layer of an image, bottom first, in the order of its diff ids.
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
 

@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/trace.h"
-#include "engine/image_filter.h"
 #include "engine/local_engine.h"
+#include "engine/prune_filter.h"
 #include "engine/reserve.h"
 #include "state/containers.h"
 
@@ -104,9 +104,10 @@ Result<std::vector<store::Store::Loaded>> LocalEngine::load(const LoadRequest& r
   return store->load(request.archive_fd, {request.source, request.platform});
 }
 
-Result<store::Store::Removed> LocalEngine::prune_images(const Filters& filters) {
+Result<store::Store::Removed> LocalEngine::prune_images(bool all, const Filters& filters) {
   TraceScope trace("engine.image.prune");
-  TRY(ImageFilter filter, ImageFilter::for_prune(filters, wall_clock_ns()));
+  TRY(PruneFilter filter,
+      PruneFilter::compile(filters, {"until", "label", "label!"}, wall_clock_ns()));
   TRY_VOID(recover());
   TRY(store::Store * store, image_store());
   TRY_VOID(store->sweep());
@@ -117,18 +118,19 @@ Result<store::Store::Removed> LocalEngine::prune_images(const Filters& filters) 
   std::set<std::string> in_use;
   for (const state::ContainerRow& row : rows) in_use.insert(row.image_id);
   TRY(std::vector<store::Image> images, store->list());
-  store::Store::Removed all;
+  store::Store::Removed pruned;
   for (const store::Image& image : images) {
-    if (in_use.contains(image.id.str()) || (filter.dangling() && !image.tags.empty())) continue;
-    if (!filter.matches(image)) continue;
+    if (in_use.contains(image.id.str()) || (!all && !image.tags.empty())) continue;
+    TRY(oci::ImageConfig config, oci::parse_image_config(image.config_json));
+    if (!filter.matches(image.created_ns, config.config.labels)) continue;
     TRY(store::Store::Removed removed, with_reserve(fds_.root.get(), [&] {
           return store->remove(image.id.str(), /*force=*/true, {});
         }));
-    append(all.untagged, std::move(removed.untagged));
-    append(all.deleted, std::move(removed.deleted));
-    all.bytes += removed.bytes;
+    append(pruned.untagged, std::move(removed.untagged));
+    append(pruned.deleted, std::move(removed.deleted));
+    pruned.bytes += removed.bytes;
   }
-  return all;
+  return pruned;
 }
 
 }  // namespace wherry::engine

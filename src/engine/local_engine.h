@@ -82,7 +82,7 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<store::Store::Removed> remove_image(const std::string& name, bool force) override;
   Result<std::vector<std::string>> save(const SaveRequest& request) override;
   Result<std::vector<store::Store::Loaded>> load(const LoadRequest& request) override;
-  Result<store::Store::Removed> prune_images(const Filters& filters) override;
+  Result<store::Store::Removed> prune_images(bool all, const Filters& filters) override;
   Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
   Result<transfer::Pulled> pull(const PullRequest& request) override;
   Result<transfer::Pushed> push(const PushRequest& request) override;

@@ -68,7 +68,7 @@ Result<std::vector<ArchivedImage>> read_images(const json& document) {
 }  // namespace
 
 Result<std::vector<ArchivedImage>> parse_archive_manifest(std::string_view text) {
-  TRY(json document, parse_bounded(text, kArchiveManifest));
+  TRY(json document, parse_bounded_value(text, "'manifest.json'"));
   Result<std::vector<ArchivedImage>> images = read_images(document);
   if (!images) return fail(std::move(images), "invalid 'manifest.json'");
   return images;
@@ -88,7 +88,7 @@ std::string to_json(const std::vector<ArchivedImage>& images) {
 }
 
 Result<void> check_layout(std::string_view text) {
-  TRY(json document, parse_bounded(text, kLayoutFile));
+  TRY(json document, parse_bounded(text, "'oci-layout'"));
   if (!document.is_object()) return corrupt("invalid 'oci-layout': it must be an object");
   std::string version;
   TRY_VOID_CTX(take_text(document, "imageLayoutVersion", version), "invalid 'oci-layout'");

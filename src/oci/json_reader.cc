@@ -45,7 +45,7 @@ Result<std::string> text_of(const json& value, const char* key, std::string_view
 
 }  // namespace
 
-Result<json> parse_bounded(std::string_view text, std::string_view what) {
+Result<json> parse_bounded_value(std::string_view text, std::string_view what) {
   std::string context = "invalid " + std::string(what);
   if (text.size() > kMaxJsonBytes)
     return Error(ErrorKind::kResourceExhausted, context + ": larger than 4 MiB");
@@ -53,7 +53,13 @@ Result<json> parse_bounded(std::string_view text, std::string_view what) {
     return Error(ErrorKind::kCorrupt, context + ": nested deeper than 64 levels");
   json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (document.is_discarded()) return Error(ErrorKind::kCorrupt, context + ": not JSON");
-  if (!document.is_object()) return Error(ErrorKind::kCorrupt, context + ": not a JSON object");
+  return document;
+}
+
+Result<json> parse_bounded(std::string_view text, std::string_view what) {
+  TRY(json document, parse_bounded_value(text, what));
+  if (!document.is_object())
+    return Error(ErrorKind::kCorrupt, "invalid " + std::string(what) + ": not a JSON object");
   return document;
 }
 

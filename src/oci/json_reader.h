@@ -21,6 +21,8 @@ inline constexpr int kMaxJsonDepth = 64;
 
 // `what` names the document in errors: "image configuration".
 Result<nlohmann::json> parse_bounded(std::string_view text, std::string_view what);
+// As parse_bounded, for documents that are no object.
+Result<nlohmann::json> parse_bounded_value(std::string_view text, std::string_view what);
 
 // Texts with a NUL byte are refused: no kernel interface takes them.
 Result<void> take_text(const nlohmann::json& object, const char* key, std::string& target);

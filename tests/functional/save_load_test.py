@@ -419,3 +419,67 @@ class Peers(ArchiveTest):
                 self.assertEqual(self.w.inspect("loaded:1")["RootFS"], self.w.inspect(IMAGE)["RootFS"])
                 self.w.ok("rmi", "loaded:1")
 
+
+
+class Sizes(ArchiveTest):
+    def row(self, name: str, template: str) -> str:
+        return self.w.ok("images", "--format", template, name).strip()
+
+    def test_images_tell_their_own_size_and_that_with_everything_below(self):
+        self.load(archives.docker_archive([BASE], ["loaded:base"]).bytes())
+        self.assertNotIn("virtual", self.w.ok("images", "loaded:base"))
+        self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
+        self.assertIn("4B (virtual 14B)", self.w.ok("images", "loaded:1"))
+        self.assertEqual(self.row("loaded:1", "{{.Size}} {{.UniqueSize}} {{.SharedSize}}"), "14B 4B 10B")
+        self.assertEqual(self.row("loaded:base", "{{.Size}} {{.UniqueSize}}"), "10B 0B")
+        steps = self.w.ok("history", "--format", "{{.CreatedBy}} {{.Size}}", "loaded:1").splitlines()
+        self.assertEqual(steps, ["layer 1 4B", "layer 0 10B"])
+
+    def test_inspect_tells_layers_and_no_digest_of_what_no_registry_knows(self):
+        self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
+        document = self.w.inspect("loaded:1")
+        self.assertEqual(document["RootFS"]["Layers"], [archives.digest(BASE), archives.digest(TOP)])
+        self.assertEqual(document["RepoDigests"], [])
+        self.assertEqual(self.row("loaded:1", "{{.Digest}}"), "<none>")
+
+
+class Prune(ArchiveTest):
+    def setUp(self):
+        super().setUp()
+        self.load(archives.docker_archive([BASE], ["loaded:1"]).bytes())
+        self.base = archives.digest(archives.config([BASE]))
+        self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
+        self.top = archives.digest(archives.config([BASE, TOP]))
+
+    def ids(self) -> set[str]:
+        return set(self.w.ok("images", "-q", "--no-trunc").split())
+
+    def test_images_without_a_name_go(self):
+        done = self.w.ok("image", "prune", "-f")
+        self.assertEqual(done, f"Deleted Images:\ndeleted: {self.base}\n\nTotal reclaimed space: 0B\n")
+        self.assertNotIn(self.base, self.ids())
+        self.assertIn(self.top, self.ids())
+        self.assertEqual(self.w.ok("image", "prune", "-f"), "Total reclaimed space: 0B\n")
+
+    def test_all_that_no_container_uses_go(self):
+        container = self.w.ok("create", "--network", "none", IMAGE, "true").strip()
+        done = self.w.ok("image", "prune", "-a", "-f")
+        self.assertIn("untagged: loaded:1\n", done)
+        self.assertIn(f"deleted: {self.top}\n", done)
+        self.assertIn(f"deleted: {archives.digest(TOP)}\n", done)
+        self.assertRegex(done, r"Total reclaimed space: [1-9]\d*B\n$")
+        self.assertEqual(self.ids(), {self.w.inspect(IMAGE)["Id"]})
+        self.w.ok("rm", container)
+
+    def test_filters(self):
+        for keeps in ("until=2024-05-06T07:08:09Z", "until=2020-01-01", "label=none"):
+            self.assertEqual(self.w.ok("image", "prune", "-f", "--filter", keeps), "Total reclaimed space: 0B\n")
+        self.assert_fails(self.w.try_run("image", "prune", "-f", "--filter", "unknown=1"), 1, "unknown")
+        self.assert_fails(self.w.try_run("image", "prune", "-f", "--filter", "until=soon"), 1, "until", "soon")
+        self.assertIn(self.base, self.w.ok("image", "prune", "-f", "--filter", "until=1h", "--filter", "label!=none"))
+
+    def test_it_asks(self):
+        done = self.w.try_run("image", "prune", input="n\n")
+        self.assert_fails(done, 1, "image prune has been cancelled")
+        self.assertIn("WARNING! This will remove all dangling images.", done.stdout)
+        self.assertIn(self.base, self.ids())

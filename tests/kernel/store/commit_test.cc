@@ -3,7 +3,7 @@
 
 #include "base/failpoint.h"
 #include "kernel/store/store_fixture.h"
-#include "state/blobs.h"
+#include "state/images.h"
 #include "sys/sha256.h"
 
 namespace wherry::store {
