@@ -92,7 +92,8 @@ Result<std::vector<std::string>> LocalEngine::save(const SaveRequest& request) {
     for (Wanted& wanted : found) add_item(items, std::move(wanted));
   }
   // No layer may go away while it is written.
-  TRY([[maybe_unused]] sys::FileLock lock, hold_images());
+  TRY(sys::FileLock lock,
+      sys::FileLock::acquire(fds_.run.get(), "images.lock", sys::FileLock::Mode::kShared));
   return store->save(request.out_fd, items);
 }
 

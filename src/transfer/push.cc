@@ -38,7 +38,9 @@ class Push {
     TraceScope trace("transfer.push.prepare");
     TRY(oci::ImageConfig config, oci::parse_image_config(image_.config_json));
     for (const Digest& diff_id : config.diff_ids) tell(diff_id, Phase::kPreparing);
-    manifest_json_ = image_.manifest_json;
+    TRY(manifest_json_, store_.distributable_manifest(image_, [&](const Digest& diff_id) {
+      tell(diff_id, Phase::kPacking);
+    }));
     TRY(manifest_, oci::parse_manifest(manifest_json_));
     if (manifest_->layers.size() != config.diff_ids.size())
       return Error(ErrorKind::kCorrupt, "its manifest does not belong to its configuration");

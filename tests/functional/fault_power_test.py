@@ -7,7 +7,7 @@ import time
 
 from base import IMAGE, FunctionalTest
 from faults import FULL, seeded
-from harness import images, leaks
+from harness import archives, images, leaks
 from harness.powercut import PowerCutDisk
 from harness.wherry import Wherry, forget_networks
 
@@ -61,6 +61,22 @@ class PowerCutTest(FunctionalTest):
             tree = self.w.root / "layers" / layer.removeprefix("sha256:") / "fs"
             self.assertEqual(images.wrong_files(tree, tar)[:10], [], name)
 
+    def archive(self, name: str) -> pathlib.Path:
+        """An OCI layout of one layer beside the disk."""
+        path = pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / f"{self._testMethodName[:40]}.tar"
+        self.addCleanup(path.unlink)
+        path.write_bytes(archives.oci_layout([images.padded_tar().read_bytes()],
+                                             f"docker.io/library/{name}").bytes())
+        return path
+
+    def check_blobs(self, count: int):
+        """Kept blobs are what their names say."""
+        blobs = self.w.root / "blobs" / "sha256"
+        names = sorted(os.listdir(blobs))
+        self.assertEqual(len(names), count)
+        for name in names:
+            self.assertEqual(archives.digest((blobs / name).read_bytes()), f"sha256:{name}")
+
     def whole_or_absent(self, name: str, tar: pathlib.Path) -> bool:
         there = self.w.ok("images", "-q", name) != ""
         if there:
@@ -87,6 +103,14 @@ class AfterAcknowledgement(PowerCutTest):
         self.w.ok("import", images.many_files_tar(), OTHER)
         self.cut()
         self.check_image(OTHER, images.many_files_tar())
+        self.check_usable()
+
+    def test_load(self):
+        archive = self.archive(OTHER)
+        self.w.ok("load", "-i", archive)
+        self.cut()
+        self.check_image(OTHER, images.padded_tar())
+        self.check_blobs(2)
         self.check_usable()
 
     def test_tag(self):
@@ -173,6 +197,22 @@ class AtRandomTimes(PowerCutTest):
                     self.w.ok("rmi", "-f", dangling)
                 self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
                 self.check_usable()
+
+    def test_of_load(self):
+        archive, tar = self.archive(OTHER), images.padded_tar()
+        longest = self.duration("load", "-i", archive) * 1.3
+        self.w.ok("rmi", OTHER)
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, "load", "-i", archive)
+                there = self.whole_or_absent(OTHER, tar)
+                self.assertTrue(there or not acknowledged, "acknowledged and lost")
+                self.w.ok("load", "-i", archive)
+                self.check_image(OTHER, tar)
+                self.check_blobs(2)
+                self.w.ok("rmi", "-f", OTHER)
+                self.check_usable()
+                self.check_blobs(1)
 
     def test_of_run_d(self):
         command = ("run", "-d", "--name", "victim", "-v", "/anonymous", IMAGE, "sleep", "1000")
