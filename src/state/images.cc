@@ -110,6 +110,14 @@ Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view d
   return std::optional<LayerRow>(layer_of(statement));
 }
 
+Result<std::vector<std::string>> manifests_with(Database& database, std::string_view diff_id) {
+  TRY(Statement statement,
+      database.prepare("SELECT manifest FROM images WHERE id IN "
+                       "(SELECT image_id FROM image_layers WHERE diff_id=?1)"));
+  statement.bind(1, diff_id);
+  return collect(statement, first_text);
+}
+
 Result<int64_t> layer_users(Database& database, std::string_view diff_id) {
   TRY(Statement statement,
       database.prepare("SELECT COUNT(DISTINCT image_id) FROM image_layers WHERE diff_id=?1"));

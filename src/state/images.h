@@ -47,6 +47,8 @@ Result<std::vector<ImageRow>> list_images(Database& database);
 // Bottom first.
 Result<std::vector<LayerRow>> layers_of(Database& database, std::string_view image_id);
 Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view diff_id);
+// The manifests of the images that have this layer.
+Result<std::vector<std::string>> manifests_with(Database& database, std::string_view diff_id);
 // How many images have this layer.
 Result<int64_t> layer_users(Database& database, std::string_view diff_id);
 // Whether an image or a step of the build cache needs this layer.

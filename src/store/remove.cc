@@ -103,6 +103,27 @@ Result<void> forget_layer(state::Database& database, const state::LayerRow& laye
   return {};
 }
 
+// A layer that stays keeps the blobs that a manifest names, and one in any case.
+Result<void> forget_blobs(state::Database& database, const std::string& diff_id, Unused& unused) {
+  TRY(std::vector<state::BlobRow> blobs, state::blobs_of(database, diff_id));
+  if (blobs.size() < 2) return {};
+  TRY(std::vector<std::string> manifests, state::manifests_with(database, diff_id));
+  size_t left = blobs.size();
+  // The oldest first.
+  for (auto blob = blobs.rbegin(); blob != blobs.rend() && left > 1; ++blob) {
+    bool named = std::ranges::any_of(manifests, [&](const std::string& manifest) {
+      return manifest.find(blob->digest) != std::string::npos;
+    });
+    if (named) continue;
+    TRY_CTX(Digest digest, Digest::parse(blob->digest), "damaged state");
+    TRY_VOID(state::delete_blob(database, blob->digest));
+    unused.moves.blobs.push_back(std::move(digest));
+    unused.bytes += static_cast<uint64_t>(blob->size);
+    --left;
+  }
+  return {};
+}
+
 // Deletes the image's rows and those of layers that nobody has any more, topmost first.
 Result<Unused> forget_image(state::Database& database, const std::string& image_id) {
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
@@ -110,7 +131,8 @@ Result<Unused> forget_image(state::Database& database, const std::string& image_
   Unused unused;
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     TRY(bool needed, state::layer_in_use(database, layer->diff_id));
-    if (!needed) TRY_VOID(forget_layer(database, *layer, unused));
+    TRY_VOID(needed ? forget_blobs(database, layer->diff_id, unused)
+                    : forget_layer(database, *layer, unused));
   }
   return unused;
 }
