@@ -416,8 +416,11 @@ class Peers(ArchiveTest):
                 self.ok("skopeo", "--insecure-policy", "copy", "docker-archive:/peer/ours.tar",
                         f"{kind}:/peer/{kind}.tar:{name}")
                 self.assertEqual(self.w.ok("load", "-i", self.folder / f"{kind}.tar"), "Loaded image: loaded:1\n")
-                self.assertEqual(self.w.inspect("loaded:1")["RootFS"], self.w.inspect(IMAGE)["RootFS"])
+                self.assertEqual(self.w.inspect("loaded:1")["Id"], identity)
                 self.w.ok("rmi", "loaded:1")
+        # It is the same image: the layout's manifest and blob have come to stay.
+        self.assertEqual(len(self.blobs() - self.blobs_at_rest), 1)
+        self.blobs_at_rest = self.blobs()
 
 
 

@@ -66,7 +66,7 @@ TEST_F(ImportTest, TheImageSaysWhatWasImported) {
   Result<oci::Manifest> manifest = oci::parse_manifest(image->manifest_json);
   ASSERT_TRUE(manifest);
   EXPECT_EQ(manifest->config.digest, image->id);
-  EXPECT_EQ(manifest->layers.front().media_type, oci::kMediaTypeLayerGzip);
+  EXPECT_EQ(manifest->layers.front().media_type, oci::kMediaTypeLayerZstd);
   struct stat blob = info_of(root_ + "/blobs/sha256/" + manifest->layers.front().digest.hex());
   EXPECT_EQ(manifest->layers.front().size, blob.st_size);
   EXPECT_EQ(names_in("incoming"), "");
