@@ -45,6 +45,11 @@ def wait_for_answer(question, seconds: float) -> str:
         time.sleep(0.02)
 
 
+def megabytes(size: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)([kMG]?B)", size.strip()).groups()
+    return float(number) * {"B": 1e-6, "kB": 1e-3, "MB": 1, "GB": 1e3}[unit]
+
+
 def status_of(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
         return str(answer.status)
@@ -133,8 +138,8 @@ class Article(FunctionalTest):
         self.assertEqual([end for _, end in steps], ["DONE"] * 3)
 
     def test_07_images_show_own_size_and_all(self):
-        own, whole = (float(re.fullmatch(r"([\d.]+)MB\n", self.w.ok(
-            "images", "--format", f"{{{{.{field}}}}}", MEMCACHED))[1]) for field in ("UniqueSize", "VirtualSize"))
+        own, whole = (megabytes(self.w.ok("images", "--format", f"{{{{.{field}}}}}", MEMCACHED))
+                      for field in ("UniqueSize", "VirtualSize"))
         self.assertLess(0, own)
         self.assertLess(3 * own, whole)
         self.assertIn("apt-get install -y -q memcached", self.w.ok("history", "--no-trunc", MEMCACHED))
