@@ -8,7 +8,7 @@ import subprocess
 
 from base import IMAGE, FunctionalTest
 from faults import ERRNO_WORDS, FULL, FaultTest, sample
-from harness import archives, images
+from harness import archives, images, peers
 from harness.invariants import layer_trees
 from harness.powercut import PowerCutDisk
 from harness.wherry import Wherry
@@ -391,7 +391,6 @@ class Peers(ArchiveTest):
     """skopeo and podman read what we write, and we read what they write."""
 
     def peer(self, *words, timeout=300) -> subprocess.CompletedProcess:
-        from harness import peers
         return subprocess.run(peers.command(self.folder, *words), capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=timeout)
 
@@ -422,6 +421,30 @@ class Peers(ArchiveTest):
         self.assertEqual(len(self.blobs() - self.blobs_at_rest), 1)
         self.blobs_at_rest = self.blobs()
 
+
+    def test_docker_loads_our_archive_and_we_load_its(self):
+        identity = self.w.inspect(IMAGE)["Id"]
+        self.w.ok("save", "-o", self.folder / "ours.tar", IMAGE)
+        with peers.Dockerd(self.folder, options=["--bridge=none", "--iptables=false"]) as docker:
+            self.assertIn(f"Loaded image: {IMAGE}", docker.ok("load", "-i", "/peer/ours.tar"))
+            self.assertEqual(docker.ok("inspect", "-f", "{{.Id}}", IMAGE).strip(), identity)
+            docker.ok("tag", IMAGE, "loaded:1")
+            docker.ok("save", "-o", "/peer/docker.tar", "loaded:1", IMAGE)
+        self.assertEqual(sorted(self.w.ok("load", "-i", self.folder / "docker.tar").splitlines()),
+                         [f"Loaded image: {IMAGE}", "Loaded image: loaded:1"])
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], identity)
+        self.w.ok("rmi", "loaded:1")
+
+    def test_podman_loads_our_archive_and_we_load_its(self):
+        self.w.ok("save", "-o", self.folder / "ours.tar", IMAGE)
+        podman = "podman --root /peer/podman --runroot /run/podman --storage-driver vfs"
+        self.assertIn(IMAGE, self.ok("sh", "-c", f"""
+            {podman} load -q -i /peer/ours.tar
+            {podman} tag {IMAGE} docker.io/library/loaded:1
+            {podman} save -q -o /peer/podman.tar docker.io/library/loaded:1"""))
+        self.assertEqual(self.w.ok("load", "-i", self.folder / "podman.tar"), "Loaded image: loaded:1\n")
+        self.assertEqual(self.w.inspect("loaded:1")["RootFS"], self.w.inspect(IMAGE)["RootFS"])
+        self.w.ok("rmi", "loaded:1")
 
 
 class Sizes(ArchiveTest):
