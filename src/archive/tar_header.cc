@@ -41,7 +41,7 @@ void put_octal(char (&field)[N], uint64_t value) {
 
 template <size_t N>
 void put_text(char (&field)[N], std::string_view text) {
-  memcpy(field, text.data(), std::min(text.size(), N));
+  std::copy_n(text.data(), std::min(text.size(), N), field);
 }
 
 // {prefix, name} with a slash between them, or two empty ones when it does not fit.

@@ -35,9 +35,19 @@ TEST(Ports, MalformedOnesAreRefused) {
                            {{"80/tcp", {{"localhost", "1"}}}},
                            {{"80/tcp", {{"1.2.3", "1"}}}},
                            {{"80/tcp", {{"", "65536"}}}},
-                           {{"80/tcp", {{"", "8000-8010"}}}}};
+                           {{"80/tcp", {{"", "8010-8000"}}}},
+                           {{"80/tcp", {{"", "0-8000"}}}},
+                           {{"80/tcp", {{"", "8000-"}}}}};
   for (const PortMap& bindings : cases)
     EXPECT_FALSE(port_requests(bindings, "0.0.0.0")) << bindings.begin()->first;
+}
+
+TEST(Ports, AHostRangeIsAskedForAsOne) {
+  auto requests = port_requests({{"80/tcp", {{"", "8000-8010"}, {"", "9000-9000"}}}}, "0.0.0.0");
+  ASSERT_TRUE(requests);
+  EXPECT_EQ((*requests)[0].host_port, 8000);
+  EXPECT_EQ((*requests)[0].host_port_last, 8010);
+  EXPECT_EQ((*requests)[1].host_port_last, 0);
 }
 
 TEST(Ports, BoundOnesAreListedBesideExposedOnes) {
