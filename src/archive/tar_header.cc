@@ -1,5 +1,6 @@
 #include "archive/tar_header.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
