@@ -224,7 +224,12 @@ size_t Exchange::on_read(char* buffer, size_t, size_t size, void* context) {
 
 int Exchange::on_seek(void* context, curl_off_t offset, int origin) {
   if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
-  static_cast<Exchange*>(context)->sent_ = static_cast<uint64_t>(offset);
+  auto* self = static_cast<Exchange*>(context);
+  // curl would send a blob again from its start when a connection it had used before breaks. The
+  // registry keeps what it has got: its place must be asked for first.
+  if (self->request_.body_fd >= 0 && static_cast<uint64_t>(offset) < self->sent_)
+    return CURL_SEEKFUNC_FAIL;
+  self->sent_ = static_cast<uint64_t>(offset);
   return CURL_SEEKFUNC_OK;
 }
 
@@ -337,6 +342,7 @@ Failure Exchange::failure_of(CURLcode code) const {
               kCertificate};
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
     case CURLE_HTTP2:

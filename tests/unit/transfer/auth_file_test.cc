@@ -1,6 +1,7 @@
 #include "transfer/auth_file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,9 @@
 
 namespace wherry::transfer {
 namespace {
+
+// As every program of ours does: a helper may end before it has read what it is told.
+[[maybe_unused]] const auto kIgnored = signal(SIGPIPE, SIG_IGN);
 
 AuthFile parsed(std::string_view text) {
   auto file = AuthFile::parse(text, "/c.json");
