@@ -2,11 +2,12 @@
 """pull_push.py [ROUNDS]: a cold pull and a first push of an image of three layers (about 270 MB), from and to
 Debian's docker-registry on loopback, beside a dockerd. Debian's base, a copy of its /usr, and some small files.
 
-Before each run the image is not there (pull) or the repository is a new one (push). Whoever pushes has built or
+Before each run the image is not there (pull) or the registry has nothing (push). Whoever pushes has built or
 pulled the image before: ours keeps the compressed layers, Docker makes them again.
 """
-import pathlib
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -46,7 +47,8 @@ def cold(command: list[str], before: list[str], env=None) -> float:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     w = common.Wherry()
-    process, host = start_registry(pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "hub")
+    hub = pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "hub"
+    process, host = start_registry(hub)
     try:
         w.ok("import", images.debian_tar(), "debian:bench", timeout=300)
         w.ok("build", "-t", f"{host}/{_NAME}", "-", input=_DOCKERFILE, timeout=300)
@@ -66,11 +68,12 @@ def main() -> None:
             def push(command, environment=None) -> float:
                 target = f"{host}/fresh{next(counter)}/three"
                 subprocess.run([*command("tag", image, target)], check=True, env=environment)
+                shutil.rmtree(hub / "data")  # else the layers would only be mounted
                 return common.milliseconds(command("push", target), environment)
 
             spent = common.interleaved(rounds, ours=lambda: push(w.command, w.environment()),
                                        theirs=lambda: push(docker.command))
-            common.print_pair("push to a new repository", spent["ours"], spent["theirs"])
+            common.print_pair("push to an empty registry", spent["ours"], spent["theirs"])
     finally:
         process.kill()
         process.wait()
