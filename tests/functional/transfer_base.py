@@ -8,7 +8,9 @@ from harness import images
 from harness.lying_registry import FakeRegistry, tar_of
 from harness.wherry import Wherry
 
-# So that nothing that has to end does so only after a minute: connecting, stalls, first pause before a retry.
+# Milliseconds for connecting, for a stall, and before the first retry, so that nothing that has to end does so only
+# after a minute. A registry that stalls is given up at once; an honest one on a busy machine never.
+PROMPT = {"WHERRY_TRANSFER_PATIENCE": "2000,30000,20"}
 IMPATIENT = {"WHERRY_TRANSFER_PATIENCE": "2000,1000,20"}
 
 
@@ -44,7 +46,7 @@ class RegistryTest(FaultTest):
         return f"{self.registry.host}/{repository}" + (f":{tag}" if tag else "")
 
     def pull(self, repository: str, *options, tag: str = "1", env=None, **settings):
-        return self.w.try_run("pull", *options, self.name(repository, tag), env={**IMPATIENT, **(env or {})},
+        return self.w.try_run("pull", *options, self.name(repository, tag), env={**PROMPT, **(env or {})},
                               **settings)
 
     def pulled(self, repository: str, *options, tag: str = "1", **settings) -> str:

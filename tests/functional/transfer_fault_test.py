@@ -9,7 +9,7 @@ from harness import images
 from harness.powercut import PowerCutDisk
 from harness.lying_registry import FakeRegistry, Fault, tar_of
 from harness.wherry import Wherry
-from transfer_base import IMPATIENT, RegistryTest
+from transfer_base import PROMPT, RegistryTest
 
 KILLS = 14  # without --full
 
@@ -55,7 +55,7 @@ class KilledPull(RegistryTest):
     def test_a_kill_while_bytes_arrive(self):
         self.registry.repository("slow").add_image("1", [self.layer("big", 2_000_000)])
         for _ in range(3):
-            process = self.w.start("pull", self.name("slow", "1"), env=IMPATIENT, stdin=subprocess.DEVNULL)
+            process = self.w.start("pull", self.name("slow", "1"), env=PROMPT, stdin=subprocess.DEVNULL)
             self.w.wait_for(lambda: self.registry.asked("slow/blobs"))
             process.kill()
             process.communicate()
@@ -67,7 +67,7 @@ class KilledPull(RegistryTest):
         for program in ("wherry-unpack", "wherry-transfer"):
             with self.subTest(program):
                 self.registry.faults["GET .*blobs/"] = Fault(stall=1000)
-                process = self.w.start("pull", self.name("app", "1"), env=IMPATIENT, stdin=subprocess.DEVNULL)
+                process = self.w.start("pull", self.name("app", "1"), env=PROMPT, stdin=subprocess.DEVNULL)
                 pid = self.w.wait_for(lambda: self.child(process.pid, program))
                 subprocess.run(["kill", "-9", str(pid)], check=True)
                 _, err = process.communicate(timeout=30)
@@ -106,7 +106,7 @@ class KilledPush(RegistryTest):
                     self.after_a_fault()
                     tags = self.target.repository("copy").tags
                     self.assertIn(tags, ({}, self.registry.repositories["origin"].tags))
-                    self.w.ok("push", self.copy, env=IMPATIENT)
+                    self.w.ok("push", self.copy, env=PROMPT)
                     self.assertEqual(self.target.repositories["copy"].tags, self.registry.repositories["origin"].tags)
 
     def test_a_packing_that_is_killed_leaves_nothing_and_is_done_again(self):
@@ -117,7 +117,7 @@ class KilledPush(RegistryTest):
             with self.subTest(point):
                 self.w.with_failpoint(point, "kill", "push", name)
                 self.after_a_fault()
-                self.w.ok("push", name, env=IMPATIENT)
+                self.w.ok("push", name, env=PROMPT)
 
 
 class FullDisk(RegistryTest):
@@ -128,7 +128,7 @@ class FullDisk(RegistryTest):
             try:
                 small.ok("import", images.busybox_tar(), IMAGE)
                 before = self.used(disk.path)
-                done = small.try_run("pull", self.name("big", "1"), env=IMPATIENT)
+                done = small.try_run("pull", self.name("big", "1"), env=PROMPT)
                 self.assert_fails(done, 1, "no space left on device", self.name("big", "1"))
                 small.ok("ps")
                 self.assertEqual(small.ok("images", "-q").split(), small.ok("images", "-q", IMAGE).split())

@@ -8,7 +8,7 @@ import stat
 
 from base import IMAGE
 from harness.lying_registry import FakeRegistry
-from transfer_base import IMPATIENT, RegistryTest
+from transfer_base import PROMPT, RegistryTest
 
 _HELPER = """#!/bin/sh
 kept=$(dirname "$0")/kept
@@ -27,7 +27,7 @@ class LoginTest(RegistryTest):
     def setUp(self):
         super().setUp()
         self.folder = self.scratch("docker")
-        self.env = {**IMPATIENT, "DOCKER_CONFIG": str(self.folder)}
+        self.env = {**PROMPT, "DOCKER_CONFIG": str(self.folder)}
         self.registry.repository("app").add_image("1", [self.layer("secret")])
 
     def login(self, *options, input="pass:word\n", server=None):
@@ -222,17 +222,17 @@ class Elsewhere(RegistryTest):
         with FakeRegistry(address="198.51.100.2") as there:
             there.repository("app").add_image("1", [self.layer("a")])
             name = f"{there.host}/app:1"
-            self.assert_fails(self.w.try_run("pull", name, env=IMPATIENT), 1, "failed to resolve reference")
+            self.assert_fails(self.w.try_run("pull", name, env=PROMPT), 1, "failed to resolve reference")
             self.assertEqual(there.requests, [])
             options = self.configured(**{"insecure-registries": ["198.51.100.0/24"]})
-            self.w.ok(*options, "pull", name, env=IMPATIENT)
+            self.w.ok(*options, "pull", name, env=PROMPT)
 
     def test_mirrors_go_before_docker_hub_and_the_image_keeps_its_name(self):
         self.registry.repository("library/app").add_image("1", [self.layer("a")])
         with FakeRegistry() as empty:
             options = self.configured(**{"registry-mirrors": ["http://127.0.0.1:1", f"http://{empty.host}",
                                                               f"http://{self.registry.host}"]})
-            done = self.w.ok(*options, "pull", "app:1", env=IMPATIENT)
+            done = self.w.ok(*options, "pull", "app:1", env=PROMPT)
             self.assertEqual(done.splitlines()[-1], "docker.io/library/app:1")
             self.assertTrue(empty.asked("library/app/manifests/1"))
         self.assertTrue(self.image_id("app:1"))

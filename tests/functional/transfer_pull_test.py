@@ -3,7 +3,7 @@ import json
 import subprocess
 
 from harness.lying_registry import INDEX, MANIFEST, Fault, compressed, digest_of
-from transfer_base import IMPATIENT, RegistryTest
+from transfer_base import IMPATIENT, PROMPT, RegistryTest
 
 
 class Pulling(RegistryTest):
@@ -61,11 +61,11 @@ class Pulling(RegistryTest):
     def test_by_digest(self):
         digest = self.registry.repository("app").add_image("1", [self.busybox()])
         name = f"{self.name('app')}@{digest}"
-        done = self.w.ok("pull", name, env=IMPATIENT).splitlines()
+        done = self.w.ok("pull", name, env=PROMPT).splitlines()
         self.assertEqual(done[0], f"{digest}: Pulling from app")
         self.assertEqual(done[-2:], [f"Status: Downloaded newer image for {name}", name])
         self.assertEqual(self.w.ok("run", "--rm", name, "echo", "here"), "here\n")
-        self.assertIn("up to date", self.w.ok("pull", name, env=IMPATIENT))
+        self.assertIn("up to date", self.w.ok("pull", name, env=PROMPT))
 
     def test_a_layer_that_is_there_twice_travels_once(self):
         twice = self.layer("same")
@@ -79,14 +79,14 @@ class Pulling(RegistryTest):
         for count in (1, 12):
             config = self.scratch(f"config{count}") / "config.json"
             config.write_text(json.dumps({"max-concurrent-downloads": count}))
-            self.w.ok("--config", config, "pull", "-q", self.name("app", "1"), env=IMPATIENT)
+            self.w.ok("--config", config, "pull", "-q", self.name("app", "1"), env=PROMPT)
             shown = self.w.ok("run", "--rm", self.name("app", "1"), "sh", "-c", "cat /file* | wc -c")
             self.assertEqual(shown.strip(), "600000")
             self.remove_images()
 
     def test_two_at_once_both_succeed(self):
         self.registry.repository("app").add_image("1", [self.layer(f"file{i}", 300_000) for i in range(4)])
-        both = [self.w.start("pull", self.name("app", "1"), env=IMPATIENT, stdin=subprocess.DEVNULL)
+        both = [self.w.start("pull", self.name("app", "1"), env=PROMPT, stdin=subprocess.DEVNULL)
                 for _ in range(2)]
         for process in both:
             out, err = process.communicate(timeout=60)
@@ -231,11 +231,11 @@ class Refused(RegistryTest):
 class LyingRegistry(RegistryTest):
     """After each lie: exit 1, an explanation, nothing left; the same command then succeeds."""
 
-    def check(self, pattern: str, fault: Fault, *words: str):
+    def check(self, pattern: str, fault: Fault, *words: str, env=None):
         tar = self.layer("data", 400_000)
         self.registry.repository("app").add_image("1", [self.busybox(), tar])
         self.registry.faults[pattern] = fault
-        self.assert_fails(self.pull("app"), 1, self.name("app"), *words)
+        self.assert_fails(self.pull("app", env=env), 1, self.name("app"), *words)
         self.assert_nothing_half_made()
         self.registry.faults.clear()
         self.pulled("app")
@@ -254,10 +254,10 @@ class LyingRegistry(RegistryTest):
         self.check(self.layer_pattern, Fault(change=lambda body: body + b"more"))
 
     def test_a_layer_that_stalls(self):
-        self.check(self.layer_pattern, Fault(stall=100))
+        self.check(self.layer_pattern, Fault(stall=100), env=IMPATIENT)
 
     def test_a_manifest_that_stalls(self):
-        self.check("GET .*manifests/", Fault(stall=10))
+        self.check("GET .*manifests/", Fault(stall=10), env=IMPATIENT)
 
     def test_missing_blobs(self):
         self.check(self.layer_pattern, Fault(status=404, body=b"{}"))
@@ -286,7 +286,7 @@ class LyingRegistry(RegistryTest):
         self.assert_fails(self.pull("app", tag="2"), 1, f"manifest for {self.name('app', '2')} not found: manifest unknown",
                           "check the name")
         self.assert_fails(self.pull("nothing"), 1, self.name("nothing", "1"))
-        self.assert_fails(self.w.try_run("pull", "127.0.0.1:1/app:1", env=IMPATIENT), 1,
+        self.assert_fails(self.w.try_run("pull", "127.0.0.1:1/app:1", env=PROMPT), 1,
                           "failed to resolve reference '127.0.0.1:1/app:1'")
         self.assert_fails(self.w.try_run("pull", "UPPER/x"), 1, "UPPER/x")
 
@@ -297,7 +297,7 @@ class MissingImage(RegistryTest):
         self.registry.repository("app").add_image("1", [self.busybox()], {"Cmd": ["echo", "ran"]})
 
     def run_it(self, *options):
-        return self.w.try_run("run", "--rm", *options, self.name("app", "1"), env=IMPATIENT)
+        return self.w.try_run("run", "--rm", *options, self.name("app", "1"), env=PROMPT)
 
     def test_run_fetches_it_and_says_so_on_stderr(self):
         done = self.run_it()
@@ -311,7 +311,7 @@ class MissingImage(RegistryTest):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "ran\n", ""))
 
     def test_create_fetches_it_too(self):
-        name = self.w.ok("create", "-q", self.name("app", "1"), env=IMPATIENT).strip()
+        name = self.w.ok("create", "-q", self.name("app", "1"), env=PROMPT).strip()
         self.assertEqual(self.w.ok("start", "-a", name), "ran\n")
         self.w.ok("rm", name)
 
@@ -334,7 +334,7 @@ class MissingImage(RegistryTest):
         self.assert_fails(self.run_it("--pull", "always"), 125, self.name("app", "1"))
 
     def test_failures_exit_with_125_and_leave_no_container(self):
-        self.assert_fails(self.w.try_run("run", self.name("none", "1"), env=IMPATIENT), 125, self.name("none", "1"))
+        self.assert_fails(self.w.try_run("run", self.name("none", "1"), env=PROMPT), 125, self.name("none", "1"))
         self.assertEqual(self.w.ids(), [])
 
 
@@ -343,7 +343,7 @@ class Terminal(RegistryTest):
         self.registry.repository("app").add_image("1", [self.layer("a", 200_000), self.layer("b", 200_000)])
         command = "stty rows 40 columns 100; " + " ".join(self.w.command("pull", self.name("app", "1")))
         done = subprocess.run(["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=60, env=self.w.environment({**IMPATIENT, "TERM": "xterm"}))
+                              text=True, timeout=60, env=self.w.environment({**PROMPT, "TERM": "xterm"}))
         self.assertEqual(done.returncode, 0, done)
         self.assertIn("\x1b[", done.stdout)
         self.assertIn("Downloading [", done.stdout)

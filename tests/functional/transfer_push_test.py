@@ -4,12 +4,12 @@ import re
 
 from base import IMAGE
 from harness.lying_registry import Fault, digest_of
-from transfer_base import IMPATIENT, RegistryTest, other_store
+from transfer_base import IMPATIENT, PROMPT, RegistryTest, other_store
 
 
 class PushTest(RegistryTest):
     def push(self, name: str, *options, env=None):
-        return self.w.try_run("push", *options, name, env={**IMPATIENT, **(env or {})})
+        return self.w.try_run("push", *options, name, env={**PROMPT, **(env or {})})
 
     def pushed(self, name: str, *options) -> list[str]:
         done = self.push(name, *options)
@@ -60,7 +60,7 @@ class Pushing(PushTest):
         name = self.tagged("app")
         self.pushed(name)
         other = other_store(self)
-        other.ok("pull", name, env=IMPATIENT)
+        other.ok("pull", name, env=PROMPT)
         self.assertEqual(other.ok("run", "--rm", name, "cat", "/var/data/seed"), "from the image\n")
         self.assertEqual(other.inspect(name)["Id"], self.w.inspect(name)["Id"])
         self.assertEqual(other.inspect(name)["RootFS"], self.w.inspect(name)["RootFS"])
@@ -135,7 +135,7 @@ class Refused(PushTest):
     def test_a_registry_that_stalls_is_given_up(self):
         name = self.tagged("app")
         self.registry.faults = {"POST .*uploads": Fault(stall=-1)}
-        self.assert_fails(self.push(name), 1, name.rpartition(":")[0])
+        self.assert_fails(self.push(name, env=IMPATIENT), 1, name.rpartition(":")[0])
         self.registry.faults = {}
         self.pushed(name)
 
