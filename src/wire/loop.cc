@@ -106,9 +106,8 @@ void Loop::turn(std::vector<pollfd>& others, int timeout_ms) {
     }
   curl_multi_poll(multi_, waits.data(), static_cast<unsigned>(waits.size()),
                   resumed ? 0 : patience(timeout_ms), nullptr);
-  for (size_t i = 0; i < others.size(); ++i)
-    others[i].revents = static_cast<short>((waits[i].revents & CURL_WAIT_POLLIN ? POLLIN : 0) |
-                                           (waits[i].revents & CURL_WAIT_POLLOUT ? POLLOUT : 0));
+  // curl does not hand on that the other end is gone.
+  poll(others.data(), others.size(), 0);
   // A descriptor whose reader is gone reports an error that curl does not hand on: try them all.
   for (Exchange* exchange : full) exchange->on_writable();
   tick();

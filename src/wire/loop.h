@@ -61,7 +61,7 @@ class Loop {
   void remove(Exchange& exchange) { exchanges_.erase(&exchange); }
 
   // One round: waits for at most `timeout_ms` and resumes who can go on. `others` are polled
-  // beside; their revents are set.
+  // beside; their revents are set, POLLERR and POLLHUP too.
   void turn(std::vector<pollfd>& others, int timeout_ms);
 
  private:

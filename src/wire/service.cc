@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <map>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -71,7 +73,10 @@ class Service {
     for (;;) {
       std::vector<pollfd> polls = {
           {socket_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
+      for (const auto& [id, job] : jobs_)
+        if (job.fd) polls.push_back({job.fd.get(), 0, 0});
       loop_.turn(polls, kIdleMs);
+      end_unread_jobs(polls);
       bool more = polls[0].revents != 0;
       while (more) {
         TRY(std::optional<Packet> packet, receive(socket_));
@@ -86,8 +91,8 @@ class Service {
 
  private:
   struct Job {
-    explicit Job(Task<Report> running) : task(std::move(running)) {}
-    Task<Report> task;
+    sys::Fd fd;  // closed when the task is done
+    std::optional<Task<Report>> task;
   };
 
   Result<void> take(Packet packet) {
@@ -108,10 +113,10 @@ class Service {
           message.id, Error(ErrorKind::kResourceExhausted, "more than 64 transfers at once"))));
       return {};
     }
-    uint64_t id = message.id;
-    sys::Fd fd = packet.fds.empty() ? sys::Fd() : std::move(packet.fds.front());
-    auto [job, added] = jobs_.emplace(id, run_job(std::move(message), std::move(fd)));
-    job->second.task.start();
+    Job& job = jobs_[message.id];
+    if (!packet.fds.empty()) job.fd = std::move(packet.fds.front());
+    job.task.emplace(run_job(std::move(message), job.fd));
+    job.task->start();
     return {};
   }
 
@@ -135,7 +140,7 @@ class Service {
     return {};
   }
 
-  Task<Report> run_job(Message message, sys::Fd fd) {
+  Task<Report> run_job(Message message, sys::Fd& fd) {
     Report report;
     report.id = message.id;
     report.kind = Report::Kind::kDone;
@@ -234,13 +239,26 @@ class Service {
 
   void finish_jobs() {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
-      if (!job->second.task.done()) {
+      if (!job->second.task->done()) {
         ++job;
         continue;
       }
-      out_.push_back(encode(job->second.task.take()));
+      out_.push_back(encode(job->second.task->take()));
       job = jobs_.erase(job);
     }
+  }
+
+  // A server that is silent must not keep those waiting who know that nobody reads any more.
+  void end_unread_jobs(const std::vector<pollfd>& polls) {
+    std::erase_if(jobs_, [&](const auto& entry) {
+      const auto& [id, job] = entry;
+      bool unread = std::ranges::any_of(polls, [&](const pollfd& polled) {
+        return polled.fd == job.fd.get() && (polled.revents & POLLERR) != 0;
+      });
+      if (unread)
+        out_.push_back(encode(failed(id, Error::from_errno(EPIPE, "cannot write the blob"))));
+      return unread;
+    });
   }
 
   Result<void> send_reports() {

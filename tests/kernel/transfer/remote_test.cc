@@ -169,6 +169,23 @@ TEST_F(RemoteTest, ACancelledTransferSaysNothingMore) {
   EXPECT_FALSE(download(remote, blob_digest(), kSize).event.error);
 }
 
+TEST_F(RemoteTest, AReaderThatIsGoneEndsATransferOfASilentRegistry) {
+  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"stall","after":1000}]})",
+            {"--blob", kBlob});
+  Endpoint endpoint = fake.endpoint();
+  endpoint.stall_ms = 600'000;
+  Remote remote = open(endpoint);
+  sys::Pipe pipe = *sys::make_pipe();
+  ASSERT_TRUE(remote.start_download({blob_digest(), kSize, pipe.write.get()}));
+  pipe.write.reset();
+  char c = 0;
+  ASSERT_EQ(read(pipe.read.get(), &c, 1), 1);
+  pipe.read.reset();
+  Remote::Event event = last_event(remote);
+  ASSERT_TRUE(event.error);
+  EXPECT_EQ(event.error->errnum(), EPIPE) << event.error->message();
+}
+
 TEST_F(RemoteTest, EventsThatCameDuringACallMakeTheDescriptorReadable) {
   Fake fake("{}", {"--blob", "team/app=1000@1"});
   Remote remote = open(fake.endpoint());
