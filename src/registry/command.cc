@@ -26,6 +26,7 @@ namespace wherry::registry {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
+constexpr uint64_t kMostConnections = 1'000'000;
 
 constexpr const char* kHelp =
     R"(Usage:  wherry-registry serve --addr HOST:PORT --root DIR [OPTIONS]
@@ -42,6 +43,10 @@ Options of serve:
       --tls-key FILE         Private key (PEM)
       --user NAME            Started as root: go on as this user
       --upload-expiry TIME   Forget uploads without activity for so long (default 24h)
+      --head-timeout TIME    How long a request's head may take (default 30s)
+      --body-timeout TIME    How long a body, either way, may stand still (default 60s)
+      --idle-timeout TIME    How long a connection may wait for its next request (default 120s)
+      --max-connections N    More wait until one ends; idle ones make room (default 1024)
       --log-level LEVEL      error, warning, info or debug (default info)
 
 gc removes blobs that no manifest names, also beside a running server; with --dry-run it only counts.
@@ -51,6 +56,8 @@ The first line of serve on stdout is 'listening on HOST:PORT'.
 struct Settings {
   std::string address, root, htpasswd, tls_certificate, tls_key, user;
   std::string upload_expiry = "24h", log_level = "info";
+  std::string head_timeout = "30s", body_timeout = "60s", idle_timeout = "120s";
+  std::string max_connections = "1024";
   bool dry_run = false;
 };
 
@@ -66,6 +73,10 @@ constexpr std::array kFlags = {
     Flag{"--tls-key", &Settings::tls_key},
     Flag{"--user", &Settings::user},
     Flag{"--upload-expiry", &Settings::upload_expiry},
+    Flag{"--head-timeout", &Settings::head_timeout},
+    Flag{"--body-timeout", &Settings::body_timeout},
+    Flag{"--idle-timeout", &Settings::idle_timeout},
+    Flag{"--max-connections", &Settings::max_connections},
     Flag{"--log-level", &Settings::log_level},
 };
 
@@ -122,12 +133,25 @@ Result<void> parse_address(const std::string& text, ServerOptions& options) {
   return {};
 }
 
-Result<std::chrono::seconds> parse_expiry(const std::string& text) {
+// Whole seconds, at least one.
+Result<int64_t> parse_time(std::string_view flag, const std::string& text) {
   constexpr int64_t kSecond = 1'000'000'000;
   std::optional<int64_t> ns = parse_go_duration(text);
   if (!ns || *ns < kSecond)
-    return usage(fmt::format("invalid '--upload-expiry' '{}': not a time like '24h'", text));
-  return std::chrono::seconds(*ns / kSecond);
+    return usage(fmt::format("invalid '{}' '{}': not a time like '30s' or '24h'", flag, text));
+  return *ns / kSecond;
+}
+
+Result<void> parse_limits(const Settings& settings, ServerOptions& options) {
+  TRY(options.head_seconds, parse_time("--head-timeout", settings.head_timeout));
+  TRY(options.body_seconds, parse_time("--body-timeout", settings.body_timeout));
+  TRY(options.idle_seconds, parse_time("--idle-timeout", settings.idle_timeout));
+  std::optional<uint64_t> most = parse_u64(settings.max_connections);
+  if (!most || *most == 0 || *most > kMostConnections)
+    return usage(fmt::format("invalid '--max-connections' '{}': not a number from 1 to {}",
+                             settings.max_connections, kMostConnections));
+  options.max_connections = *most;
+  return {};
 }
 
 // Started as root with --user: the root directory becomes that user's, then this process does.
@@ -184,7 +208,8 @@ Result<void> serve(const Settings& settings) {
   options.common_headers = {{"Docker-Distribution-Api-Version", "registry/2.0"},
                             {"X-Content-Type-Options", "nosniff"}};
   TRY_VOID(parse_address(settings.address, options));
-  TRY(std::chrono::seconds expiry, parse_expiry(settings.upload_expiry));
+  TRY_VOID(parse_limits(settings, options));
+  TRY(int64_t expiry, parse_time("--upload-expiry", settings.upload_expiry));
   TRY(std::unique_ptr<HttpServer> server, HttpServer::bind(options));
   if (!settings.user.empty()) TRY_VOID(become_user(settings.user, settings.root));
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // passwords and the key pass through this memory
@@ -194,7 +219,7 @@ Result<void> serve(const Settings& settings) {
   }
   TRY(StoreRoot root, StoreRoot::open(settings.root, StoreRoot::Use::kServe));
   Blobs blobs(root);
-  Uploads uploads(root, blobs, expiry);
+  Uploads uploads(root, blobs, std::chrono::seconds(expiry));
   Repositories repositories(root, blobs);
   Api api(blobs, uploads, repositories, users.get());
   sweep(uploads);

@@ -47,7 +47,7 @@ using TlsStream = ssl::stream<tcp::socket>;
 using Buffer = boost::beast::flat_buffer;
 using Parser = http::request_parser<http::buffer_body>;
 
-constexpr int kIdleSeconds = 120, kHeadSeconds = 30, kBodySeconds = 60, kEndSeconds = 10;
+constexpr int64_t kEndSeconds = 10;
 constexpr uint32_t kMaxHead = 32u << 10;
 constexpr size_t kBuffer = 128u << 10, kPiece = 256u << 10;
 constexpr uint64_t kMaxSendAtOnce = 8u << 20;
@@ -302,7 +302,7 @@ awaitable<void> Server::accept_loop() {
     std::lock_guard guard(mutex_);
     auto watched = connections_.emplace(connections_.end());
     watched->fd = socket.native_handle();
-    watched->deadline = now_seconds() + kHeadSeconds;
+    watched->deadline = now_seconds() + options_.head_seconds;
     auto executor = socket.get_executor();
     asio::co_spawn(executor, connection(std::move(socket), watched), asio::detached);
   }
@@ -356,7 +356,7 @@ awaitable<void> Server::converse(Stream& stream, Watched& watched) {
 
 template <class Stream>
 awaitable<bool> Server::await_first_byte(Stream& stream, Buffer& buffer, Watched& watched) {
-  watched.deadline = now_seconds() + kIdleSeconds;
+  watched.deadline = now_seconds() + options_.idle_seconds;
   watched.idle = true;
   if (ending_) co_return false;
   error_code code;
@@ -366,7 +366,7 @@ awaitable<bool> Server::await_first_byte(Stream& stream, Buffer& buffer, Watched
     buffer.commit(got);
   }
   watched.idle = false;
-  watched.deadline = now_seconds() + kHeadSeconds;
+  watched.deadline = now_seconds() + options_.head_seconds;
   co_return !code;
 }
 
@@ -406,7 +406,7 @@ awaitable<bool> Server::next_request(Stream& stream, Buffer& buffer, Watched& wa
   }
   turn.request = request_of(parser);
   turn.keep_alive = parser.get().keep_alive();
-  watched.deadline = now_seconds() + kBodySeconds;
+  watched.deadline = now_seconds() + options_.body_seconds;
   bool more = co_await serve(stream, buffer, parser, turn, watched);
   co_return more;
 }
@@ -480,7 +480,7 @@ awaitable<bool> Server::take_body(Stream& stream, Buffer& buffer, Body& body, Ex
   while (!body.done()) {
     bool good = co_await read_piece(stream, buffer, body);
     std::string_view got(body.piece.data(), body.got);
-    if (good) watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
+    if (good) watched.deadline = now_seconds() + (ending_ ? kEndSeconds : options_.body_seconds);
     if (!got.empty() && !exchange.write(got)) co_return true;
     if (!good) co_return false;
   }
@@ -502,7 +502,7 @@ awaitable<void> Server::drain(Stream& stream, Buffer& buffer, Body& body, uint64
 
 template <class Stream>
 awaitable<bool> Server::answer(Stream& stream, Turn& turn, Watched& watched) {
-  watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
+  watched.deadline = now_seconds() + (ending_ ? kEndSeconds : options_.body_seconds);
   std::string out = response_head(turn.response, options_.common_headers, turn.keep_alive);
   bool with_body = turn.request.method != "HEAD" && turn.response.status != 304;
   if (with_body && !turn.response.file) out += turn.response.body;
@@ -527,7 +527,7 @@ awaitable<bool> Server::send_file(tcp::socket& socket, const FilePart& part, Wat
                               std::min<uint64_t>(left, kMaxSendAtOnce));
     if (sent > 0) {
       left -= static_cast<uint64_t>(sent);
-      watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
+      watched.deadline = now_seconds() + (ending_ ? kEndSeconds : options_.body_seconds);
       continue;
     }
     if (sent == 0 || (errno != EAGAIN && errno != EINTR)) co_return false;
@@ -550,7 +550,7 @@ awaitable<bool> Server::send_file(TlsStream& stream, const FilePart& part, Watch
     if (code) co_return false;
     left -= static_cast<uint64_t>(got);
     offset += got;
-    watched.deadline = now_seconds() + (ending_ ? kEndSeconds : kBodySeconds);
+    watched.deadline = now_seconds() + (ending_ ? kEndSeconds : options_.body_seconds);
   }
   co_return true;
 }

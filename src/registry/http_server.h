@@ -1,8 +1,8 @@
 // HTTP/1.1 over TCP or TLS for one Service: the only place that knows Boost.
 //
 // A few threads run all connections as coroutines; what waits for the disk or computes passwords
-// runs on pools of its own. Every wait for a client has a deadline, checked once a second: 30 s for
-// a request's head, 60 s without progress of a body, 120 s idle between requests. Blobs leave with
+// runs on pools of its own. Every wait for a client has a deadline, checked once a second: for a
+// request's head, for progress of a body, idle between requests. Blobs leave with
 // sendfile(2) where there is no TLS. On SIGTERM or SIGINT idle connections end at once and running
 // requests have ten seconds. Source: RFC 9110, RFC 9112.
 #pragma once
@@ -23,6 +23,7 @@ struct ServerOptions {
   std::string tls_certificate, tls_key;  // PEM files; both or none
   Headers common_headers;                // of every answer
   size_t max_connections = 1024;
+  int64_t head_seconds = 30, body_seconds = 60, idle_seconds = 120;
 };
 
 class HttpServer {

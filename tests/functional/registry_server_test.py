@@ -1,10 +1,12 @@
 """wherry-registry by its protocol: the endpoints of the distribution specification, bad input, clients that misbehave."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
 import random
 import re
+import select
 import shutil
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import tempfile
 import unittest
 
 from harness import leaks, registry
-from harness.paths import bin_dir
+from harness.paths import TOP, bin_dir
 from harness.registry import INDEX, MANIFEST, Registry, digest, expect
 
 
@@ -503,6 +505,76 @@ class Hostile(RegistryTest):
         self.assertEqual(self.r.ask("GET", f"/v2/a/blobs/{digest(data)}").body, data)
 
 
+class Limits(RegistryTest):
+    """How long the registry waits for a client, and for how many clients."""
+
+    def served(self, *options) -> None:
+        self.r.stop()
+        self.r = Registry(self.folder / "root", *options)
+        self.r.__enter__()
+        self.addCleanup(self.r.__exit__)
+
+    def connection(self, text: bytes = b"") -> socket.socket:
+        connection = self.enterContext(socket.create_connection((self.r.host, self.r.port), 20))
+        connection.sendall(text)
+        return connection
+
+    def busy(self, size: int = 1000) -> tuple[socket.socket, bytes]:
+        """A connection whose upload the registry waits for, and the rest of it."""
+        data = os.urandom(size)
+        connection = self.connection(f"POST /v2/a/blobs/uploads/?digest={digest(data)} HTTP/1.1\r\nHost: x\r\n"
+                                     f"Content-Length: {size}\r\nExpect: 100-continue\r\n\r\n".encode())
+        self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 100 "))
+        return connection, data
+
+    def test_a_head_that_does_not_come(self):
+        self.served("--head-timeout", "1s")
+        self.assertEqual(self.connection(b"GET /v2/ HTTP/1.1\r\nHo").recv(100), b"")
+
+    def test_a_body_that_stands_still(self):
+        self.served("--body-timeout", "1s")
+        connection, data = self.busy()
+        connection.sendall(data[:10])
+        self.assertEqual(connection.recv(100), b"")
+
+    def test_an_answer_that_nobody_takes(self):
+        self.served("--body-timeout", "1s")
+        data = os.urandom(32 << 20)
+        self.r.push_blob("a", data)
+        connection = self.connection(f"GET /v2/a/blobs/{digest(data)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.r.wait_for(lambda: f"GET /v2/a/blobs/{digest(data)}" in self.r.log.read_text())
+        got = 0
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(1 << 20):
+                got += len(piece)
+        self.assertLess(got, len(data))
+
+    def test_a_connection_without_a_next_request(self):
+        self.served("--idle-timeout", "1s")
+        connection = self.connection(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(connection.recv(100), b"")
+
+    def test_idle_connections_make_room(self):
+        self.served("--max-connections", "2")
+        idle = [self.connection(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
+        for connection in idle:
+            self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
+        expect(self.r.ask("GET", "/v2/"), 200)
+        self.assertEqual([connection.recv(100) for connection in idle], [b"", b""])
+
+    def test_more_connections_than_allowed_wait_until_one_ends(self):
+        self.served("--max-connections", "2")
+        (one, data), (two, _) = self.busy(), self.busy()
+        third = self.connection(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertEqual(select.select([third], [], [], 0.5)[0], [], "answered beyond the limit")
+        one.sendall(data)
+        self.assertTrue(one.recv(1000).startswith(b"HTTP/1.1 201 "))
+        one.close()
+        self.assertTrue(third.recv(1000).startswith(b"HTTP/1.1 200 "))
+        two.close()
+
+
 class Access(RegistryTest):
     """With --htpasswd: the user ann, whose password is 'right'."""
 
@@ -587,6 +659,10 @@ class Command(unittest.TestCase):
                                 (("--addr", "127.0.0.1:0", "--root", str(used)), "has 'file'"),
                                 (("--addr", "127.0.0.1:0", *root, "--log-level", "loud"), "'loud'"),
                                 (("--addr", "127.0.0.1:0", *root, "--upload-expiry", "soon"), "'soon'"),
+                                (("--addr", "127.0.0.1:0", *root, "--head-timeout", "0s"), "'--head-timeout' '0s'"),
+                                (("--addr", "127.0.0.1:0", *root, "--body-timeout", "x"), "'--body-timeout' 'x'"),
+                                (("--addr", "127.0.0.1:0", *root, "--idle-timeout", "-1s"), "'--idle-timeout' '-1s'"),
+                                (("--addr", "127.0.0.1:0", *root, "--max-connections", "0"), "'--max-connections' '0'"),
                                 (("--addr", "127.0.0.1:0", *root, "--htpasswd", str(users)), "line 1"),
                                 (("--addr", "127.0.0.1:0", *root, "--htpasswd", "/none"), "'/none'"),
                                 (("--addr", "127.0.0.1:0", *root, "--tls-cert", "/none", "--tls-key", "/none"), "'/none'"),
@@ -594,6 +670,15 @@ class Command(unittest.TestCase):
                 done = self.run_program("serve", *words)
                 self.assertEqual((done.returncode, done.stdout), (1, ""), done)
                 self.assertIn(said, done.stderr)
+
+    def test_every_flag_is_in_the_manual_and_in_the_manual_page(self):
+        pages = [(TOP / "docs/manual/registry.md").read_text(),
+                 (TOP / "man/wherry-registry.1").read_text().replace("\\-", "-")]
+        flags = set(re.findall("--[a-z-]+", self.run_program("--help").stdout))
+        self.assertGreater(len(flags), 10)
+        for flag in flags:
+            for page in pages:
+                self.assertIn(flag, page)
 
     def test_a_second_server_on_a_root_is_refused(self):
         with tempfile.TemporaryDirectory(dir=os.environ["WHERRY_TEST_DISK"]) as folder:
