@@ -1,7 +1,7 @@
 // wherry-unpack's main: confines itself, unpacks or packs, reports. See archive/unpack.h and
 // archive/pack.h.
 //
-//   wherry-unpack unpack [keep]
+//   wherry-unpack unpack [keep|keep-exact]
 //   wherry-unpack add [UID:GID]
 //   wherry-unpack pack none|gzip|zstd [keep]
 #include <malloc.h>
@@ -57,7 +57,7 @@ std::string run_pack(archive::Compression compression, int blob) {
 
 int usage() {
   constexpr std::string_view kText =
-      "wherry-unpack is a helper of wherry: unpack [keep] | add [UID:GID] | "
+      "wherry-unpack is a helper of wherry: unpack [keep|keep-exact] | add [UID:GID] | "
       "pack none|gzip|zstd [keep]\n";
   static_cast<void>(sys::write_all(2, kText));
   return 2;
@@ -82,12 +82,14 @@ int main(int argc, char** argv) {
     return rules ? tell(run_unpack(-1, *rules)) : usage();
   }
   int used = verb == "pack" ? 3 : 2;
-  bool keep = argc == used + 1 && std::string_view(argv[used]) == "keep";
+  std::string_view last = argc == used + 1 ? argv[used] : "";
+  bool exact = verb == "unpack" && last == "keep-exact";
+  bool keep = exact || last == "keep";
   if (argc != used + (keep ? 1 : 0)) return usage();
   int blob = keep ? archive::kUnpackBlobFd : -1;
   std::string report;
   if (verb == "unpack") {
-    report = run_unpack(blob, {});
+    report = run_unpack(blob, {.owner = {}, .exact = exact});
   } else if (verb == "pack") {
     auto compression = archive::compression_from_name(argv[2]);
     if (!compression) return usage();

@@ -7,10 +7,13 @@ namespace wherry::archive {
 Result<void> LayerSource::open() {
   TRY(std::string_view start, input_.peek(kMagicSize));
   encoding_ = encoding_of(start);
-  bool travels_so = encoding_ == Encoding::kGzip || encoding_ == Encoding::kZstd;
-  if (travels_so) input_.copy_to(&written_);
-  if (encoding_ == Encoding::kBzip2 || encoding_ == Encoding::kXz) input_.copy_to(&read_);
-  if (!travels_so && blob_fd_ >= 0) {
+  kept_as_it_is_ = exact_ || encoding_ == Encoding::kGzip || encoding_ == Encoding::kZstd;
+  if (kept_as_it_is_) {
+    input_.copy_to(&written_);
+  } else if (encoding_ != Encoding::kPlain) {
+    input_.copy_to(&read_);
+  }
+  if (!kept_as_it_is_ && blob_fd_ >= 0) {
     TRY(gzip_, Compressor::open(Compression::kGzip, written_));
   }
   TRY(decompressor_, open_decompressor(encoding_, input_));
@@ -31,20 +34,14 @@ Result<size_t> LayerSource::read(std::span<char> into) {
 
 LayerSource::Summary LayerSource::finish() {
   Summary summary;
-  switch (encoding_) {
-    case Encoding::kGzip:
-    case Encoding::kZstd:
-      summary.compression = encoding_ == Encoding::kGzip ? Compression::kGzip : Compression::kZstd;
-      summary.blob = written_.finish();
-      summary.input = summary.blob;
-      return summary;
-    case Encoding::kBzip2:
-    case Encoding::kXz:
-      summary.input = read_.finish();
-      break;
-    case Encoding::kPlain:
-      break;
+  if (kept_as_it_is_) {
+    if (encoding_ == Encoding::kGzip) summary.compression = Compression::kGzip;
+    if (encoding_ == Encoding::kZstd) summary.compression = Compression::kZstd;
+    summary.blob = written_.finish();
+    summary.input = summary.blob;
+    return summary;
   }
+  if (encoding_ != Encoding::kPlain) summary.input = read_.finish();
   if (gzip_) {
     summary.compression = Compression::kGzip;
     summary.blob = written_.finish();

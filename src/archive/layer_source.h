@@ -1,7 +1,8 @@
 // LayerSource: the uncompressed tar of a descriptor, what came through it digested on the way.
 //
 // A gzip or zstd stream is copied to the blob byte for byte, anything else is compressed into it
-// with gzip. Only inside wherry-unpack, after it has given up its rights.
+// with gzip, unless the very bytes are wanted. Only inside wherry-unpack, after it has given up its
+// rights.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@ namespace wherry::archive {
 class LayerSource : public ByteStream {
  public:
   // Both descriptors stay the caller's; `blob` -1: nothing is kept. Nothing is read before read().
-  LayerSource(int fd, int blob) : input_(fd), blob_fd_(blob), read_(-1), written_(blob) {}
+  LayerSource(int fd, int blob, bool exact = false)
+      : input_(fd), blob_fd_(blob), exact_(exact), read_(-1), written_(blob) {}
   Result<size_t> read(std::span<char> into) override;
 
   // After read() has given 0. Absent digests are those of the tar itself.
@@ -31,8 +33,10 @@ class LayerSource : public ByteStream {
 
   Input input_;
   int blob_fd_;
-  BlobWriter read_;     // of bzip2 and xz
-  BlobWriter written_;  // of gzip and zstd, or what gzip_ makes
+  bool exact_;
+  bool kept_as_it_is_ = false;
+  BlobWriter read_;     // of bzip2 and xz that gzip_ is to replace
+  BlobWriter written_;  // of what is kept as it is, or what gzip_ makes
   Encoding encoding_ = Encoding::kPlain;
   std::unique_ptr<ByteStream> decompressor_;
   std::unique_ptr<Compressor> gzip_;

@@ -90,23 +90,34 @@ Result<json> parse_object(const std::string& text) {
   return report;
 }
 
+// What a layer is, whichever way it went.
+template <typename Layer>
+json layer_report(const Layer& layer) {
+  return {{"diff_id", layer.diff_id.str()}, {"tar_size", layer.tar_size},
+          {"files_size", layer.files_size}, {"entries", layer.entries},
+          {"blob", layer.blob.str()},       {"blob_size", layer.blob_size}};
+}
+
+template <typename Layer>
+Result<void> read_sizes(const json& report, Layer& layer) {
+  TRY(layer.tar_size, number(report, "tar_size"));
+  TRY(layer.files_size, number(report, "files_size"));
+  TRY(layer.entries, number(report, "entries"));
+  TRY(layer.blob_size, number(report, "blob_size"));
+  return {};
+}
+
 }  // namespace
 
 std::string report_of(const Result<Unpacked>& result) {
   if (!result) return text_of(error_report(result.error()));
-  json report;
-  report["diff_id"] = result->diff_id.str();
-  report["tar_size"] = result->tar_size;
-  report["files_size"] = result->files_size;
-  report["entries"] = result->entries;
+  json report = layer_report(*result);
   report["dropped_xattrs"] = result->dropped_xattrs;
   report["replaced"] = result->replaced;
   report["opaque"] = json::array();
   for (const std::string& path : result->opaque) report["opaque"].push_back(to_latin(path));
   report["input"] = result->input.str();
   report["input_size"] = result->input_size;
-  report["blob"] = result->blob.str();
-  report["blob_size"] = result->blob_size;
   report["blob_compression"] = compression_name(result->blob_compression);
   report["archive"] = result->archive;
   return text_of(report);
@@ -118,13 +129,10 @@ Result<Unpacked> parse_unpack_report(const std::string& text) {
   TRY(Digest input, digest(report, "input"));
   TRY(Digest blob, digest(report, "blob"));
   Unpacked unpacked{.diff_id = diff_id, .input = input, .blob = blob};
-  TRY(unpacked.tar_size, number(report, "tar_size"));
-  TRY(unpacked.files_size, number(report, "files_size"));
-  TRY(unpacked.entries, number(report, "entries"));
+  TRY_VOID(read_sizes(report, unpacked));
   TRY(unpacked.dropped_xattrs, number(report, "dropped_xattrs"));
   TRY(unpacked.replaced, number(report, "replaced"));
   TRY(unpacked.input_size, number(report, "input_size"));
-  TRY(unpacked.blob_size, number(report, "blob_size"));
   TRY(unpacked.blob_compression, compression(report, "blob_compression"));
   if (!report.contains("archive") || !report["archive"].is_boolean()) return bad_report();
   unpacked.archive = report["archive"].get<bool>();
@@ -138,14 +146,7 @@ Result<Unpacked> parse_unpack_report(const std::string& text) {
 
 std::string report_of(const Result<Packed>& result) {
   if (!result) return text_of(error_report(result.error()));
-  json report;
-  report["diff_id"] = result->diff_id.str();
-  report["tar_size"] = result->tar_size;
-  report["files_size"] = result->files_size;
-  report["entries"] = result->entries;
-  report["blob"] = result->blob.str();
-  report["blob_size"] = result->blob_size;
-  return text_of(report);
+  return text_of(layer_report(*result));
 }
 
 Result<Packed> parse_pack_report(const std::string& text) {
@@ -153,10 +154,7 @@ Result<Packed> parse_pack_report(const std::string& text) {
   TRY(Digest diff_id, digest(report, "diff_id"));
   TRY(Digest blob, digest(report, "blob"));
   Packed packed{.diff_id = diff_id, .blob = blob};
-  TRY(packed.tar_size, number(report, "tar_size"));
-  TRY(packed.files_size, number(report, "files_size"));
-  TRY(packed.entries, number(report, "entries"));
-  TRY(packed.blob_size, number(report, "blob_size"));
+  TRY_VOID(read_sizes(report, packed));
   return packed;
 }
 

@@ -225,7 +225,7 @@ class Unpacker {
 
 // The archive's way through the other thread, which may still read when this one has failed.
 struct ReadAhead {
-  ReadAhead(int tar, int blob) : source(tar, blob) {}
+  ReadAhead(int tar, int blob, bool exact) : source(tar, blob, exact) {}
   LayerSource source;
   BlockQueue queue;
 };
@@ -255,7 +255,7 @@ Unpacked summary_of(const TarStream::Summary& tar, const LayerSource::Summary& s
 }  // namespace
 
 Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker, const UnpackRules& rules) {
-  auto ahead = std::make_shared<ReadAhead>(tar_fd, blob);
+  auto ahead = std::make_shared<ReadAhead>(tar_fd, blob, rules.exact);
   auto cancel = on_exit([&] { ahead->queue.cancel(); });
   worker.run([ahead] { read_ahead(*ahead); });
   TRY(std::unique_ptr<TarStream> tar, TarStream::open([&] { return ahead->queue.take(); }));

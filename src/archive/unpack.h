@@ -3,7 +3,7 @@
 // docs/design/unpack.md says how it is confined and why. Descriptors it is started with:
 //   0  the tar, plain or compressed        3  the directory, empty for a layer
 //   4  the report, a pipe                  5  a lock that lives as long as the process
-//   6  with the argument "keep": an empty file for the archive as it travels
+//   6  with the argument "keep" or "keep-exact": an empty file for the archive as it travels
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ inline constexpr size_t kMaxXattrSize = 64u << 10;
 inline constexpr size_t kMaxOpaque = 4096;
 inline constexpr size_t kMaxReport = 32u << 20;
 
-// How what is in the archive becomes files.
+// How what is in the archive becomes files, and what is kept of it.
 struct UnpackRules {
   // A layer: ".wh." names are deletions. False, for ADD: they are names like others, the directory
   // may hold files and keeps its own metadata, and what is no tar at all is not an error but told
@@ -40,6 +40,8 @@ struct UnpackRules {
   bool layer = true;
   // All entries belong to them, whatever the archive says: uid, gid.
   std::optional<std::pair<uint32_t, uint32_t>> owner;
+  // The archive is kept byte for byte, whatever its compression: a manifest names these bytes.
+  bool exact = false;
 };
 
 struct Unpacked {
@@ -55,7 +57,7 @@ struct Unpacked {
   Digest input;
   uint64_t input_size = 0;
   // The layer as it travels: what was kept, if anything was; else what was read when it was plain,
-  // gzip or zstd; else (bzip2, xz) the plain tar.
+  // gzip, zstd or to be kept exactly; else (bzip2, xz) the plain tar.
   Digest blob;
   uint64_t blob_size = 0;
   Compression blob_compression = Compression::kNone;

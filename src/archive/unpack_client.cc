@@ -44,7 +44,7 @@ Result<Unpacking> Unpacking::start(const UnpackJob& job) {
   if (job.rules.owner)
     arguments.push_back(std::to_string(job.rules.owner->first) + ":" +
                         std::to_string(job.rules.owner->second));
-  if (blob) arguments.emplace_back("keep");
+  if (blob) arguments.emplace_back(job.rules.exact ? "keep-exact" : "keep");
   TRY(HelperProcess helper,
       HelperProcess::start(std::move(arguments), {{job.tar, kUnpackTarFd},
                                                   {job.directory, kUnpackDirectoryFd},

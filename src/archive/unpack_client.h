@@ -14,7 +14,8 @@ struct UnpackJob {
   int directory = -1;  // the tree is made in it; empty for a layer
   int lock = -1;       // kept open by the helper as long as it lives
   // An empty file opened for writing: gets the tar as it travels. A gzip or zstd stream is copied
-  // byte for byte; plain, bzip2 and xz tars are compressed with gzip. -1: not kept.
+  // byte for byte; plain, bzip2 and xz tars are compressed with gzip, unless the rules want them
+  // exactly. -1: not kept.
   int blob = -1;
   UnpackRules rules = {};
 };

@@ -25,6 +25,7 @@ constexpr RefusedFlag kPullLater[] = {{"disable-content-trust"}};
 constexpr Flag kPush[] = {
     {"all-tags", 'a', kBool, "Send all tags of the repository"},
     {"quiet", 'q', kBool, "Print only the image's full name"},
+    {"recompress", 0, kBool, "Send a pulled image with new digests if its own layers are lost"},
 };
 constexpr RefusedFlag kPushLater[] = {{"disable-content-trust"}, {"platform"}};
 
@@ -51,15 +52,22 @@ Error tag_with_all_tags() {
       .set_hint("leave out the tag, or --all-tags");
 }
 
-Result<void> push_one(engine::Engine& engine, const oci::ImageRef& reference, bool quiet) {
+Result<void> push_one(engine::Engine& engine, const oci::ImageRef& reference,
+                      const ParsedFlags& flags) {
+  bool quiet = flags.boolean("quiet");
   LayerBoard board(STDOUT_FILENO, LayerBoard::Direction::kPush,
                    fmt::format("The push refers to repository [{}]", reference.repository()));
-  engine::PushRequest request{reference.familiar(), {}};
+  engine::PushRequest request{reference.familiar(), flags.boolean("recompress"), {}};
   if (!quiet) {
     board.show_heading();
     request.progress = [&](const transfer::LayerProgress& layer) { board.show(layer); };
   }
   TRY(transfer::Pushed pushed, engine.push(request));
+  if (pushed.recompressed)
+    print_error_text(fmt::format(
+        "WARNING: {} was pushed with new compressed layers: its digest is not that of the image "
+        "that was pulled\n",
+        reference.familiar()));
   if (quiet) return print(full_name(reference) + "\n");
   return print(
       fmt::format("{}: digest: {} size: {}\n", *reference.tag(), pushed.digest.str(), pushed.size));
@@ -137,11 +145,11 @@ Result<int> push_images(Invocation& call) {
   TRY(engine::Engine * engine, call.context.engine());
   if (!all) {
     if (!quiet && is_name_only(name)) TRY_VOID(print("Using default tag: latest\n"));
-    TRY_VOID(push_one(*engine, reference, quiet));
+    TRY_VOID(push_one(*engine, reference, call.flags));
     return 0;
   }
   TRY(std::vector<oci::ImageRef> references, local_tags(*engine, reference));
-  for (const oci::ImageRef& one : references) TRY_VOID(push_one(*engine, one, quiet));
+  for (const oci::ImageRef& one : references) TRY_VOID(push_one(*engine, one, call.flags));
   return 0;
 }
 

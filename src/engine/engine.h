@@ -99,6 +99,7 @@ struct PullRequest {
 
 struct PushRequest {
   std::string name;  // of an image here, "host:5000/team/app:1"; no digest
+  bool recompress = false;
   transfer::OnProgress progress;
 };
 

@@ -8,6 +8,7 @@
 #include "engine/prune_filter.h"
 #include "engine/reserve.h"
 #include "state/containers.h"
+#include "transfer/refetch.h"
 
 namespace wherry::engine {
 namespace {
@@ -80,6 +81,21 @@ void append(std::vector<std::string>& target, std::vector<std::string> more) {
                 std::make_move_iterator(more.end()));
 }
 
+// The blobs that the images' own manifests name, as far as they can still be had; else why not.
+std::vector<std::string> complete(store::Store& store,
+                                  const std::vector<store::Store::SaveItem>& items,
+                                  const transfer::EndpointsOf& endpoints_of) {
+  std::vector<std::string> warnings;
+  for (const store::Store::SaveItem& item : items) {
+    if (item.image.made_here) continue;
+    auto lost = transfer::lost_layers(store, item.image);
+    Result<void> done = lost ? transfer::refetch(store, item.image, *lost, endpoints_of, {})
+                             : Result<void>(std::move(lost.error()));
+    if (!done) warnings.push_back(done.error().message());
+  }
+  return warnings;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> LocalEngine::save(const SaveRequest& request) {
@@ -91,10 +107,13 @@ Result<std::vector<std::string>> LocalEngine::save(const SaveRequest& request) {
     TRY(std::vector<Wanted> found, find_wanted(*store, images, name));
     for (Wanted& wanted : found) add_item(items, std::move(wanted));
   }
+  std::vector<std::string> warnings = complete(*store, items, pull_endpoints_of());
   // No layer may go away while it is written.
   TRY(sys::FileLock lock,
       sys::FileLock::acquire(fds_.run.get(), "images.lock", sys::FileLock::Mode::kShared));
-  return store->save(request.out_fd, items);
+  TRY(std::vector<std::string> more, store->save(request.out_fd, items));
+  append(warnings, std::move(more));
+  return warnings;
 }
 
 Result<std::vector<store::Store::Loaded>> LocalEngine::load(const LoadRequest& request) {

@@ -196,6 +196,8 @@ class LocalEngine final : public Engine, public BuildHost {
   // --- registry.cc
   Result<std::vector<transfer::Endpoint>> with_credentials(
       std::vector<transfer::Endpoint> endpoints) const;
+  // Lives no longer than this object.
+  transfer::EndpointsOf pull_endpoints_of() const;
 
   // --- local_volumes.cc
   Result<std::vector<Volume>> all_volumes();

@@ -32,14 +32,19 @@ Result<std::vector<transfer::Endpoint>> LocalEngine::with_credentials(
   return endpoints;
 }
 
+transfer::EndpointsOf LocalEngine::pull_endpoints_of() const {
+  return [this](const std::string& domain) {
+    return with_credentials(transfer::pull_endpoints(domain, options_.registries));
+  };
+}
+
 Result<transfer::Pulled> LocalEngine::pull(const PullRequest& request) {
   TraceScope trace("engine.pull");
   TRY(oci::ImageRef reference, oci::ImageRef::parse(request.name));
   TRY(store::Store * images, store());
   TRY_VOID(images->sweep());
   ensure_reserve(fds_.root.get());
-  TRY(auto endpoints,
-      with_credentials(transfer::pull_endpoints(reference.domain(), options_.registries)));
+  TRY(auto endpoints, pull_endpoints_of()(reference.domain()));
   return transfer::pull(*images, reference, endpoints,
                         {request.platform, options_.max_downloads, request.progress});
 }
@@ -58,14 +63,14 @@ Result<transfer::Pushed> LocalEngine::push(const PushRequest& request) {
   if (!image) return std::move(image.error());
   TRY(auto endpoints,
       with_credentials(transfer::push_endpoints(reference.domain(), options_.registries)));
-  return transfer::push(*images, *image, reference, endpoints,
-                        {options_.max_uploads, request.progress});
+  return transfer::push(
+      *images, *image, reference, endpoints,
+      {options_.max_uploads, request.progress, pull_endpoints_of(), request.recompress});
 }
 
 Result<std::vector<std::string>> LocalEngine::remote_tags(const std::string& repository) {
   TRY(oci::ImageRef reference, oci::ImageRef::parse(repository));
-  TRY(auto endpoints,
-      with_credentials(transfer::pull_endpoints(reference.domain(), options_.registries)));
+  TRY(auto endpoints, pull_endpoints_of()(reference.domain()));
   return transfer::list_tags(reference, endpoints);
 }
 

@@ -76,6 +76,18 @@ Result<Blob> Store::blob_for(const Digest& diff_id, archive::Compression compres
   return blob;
 }
 
+Result<std::string> Store::own_manifest(const Image& image,
+                                        const std::function<void(const Digest&)>& packing) {
+  TRY(oci::ImageConfig config, oci::parse_image_config(image.config_json));
+  for (const Digest& diff_id : config.diff_ids) {
+    TRY(std::vector<Blob> kept, blobs_of(diff_id));
+    if (!kept.empty()) continue;
+    if (packing) packing(diff_id);
+    TRY([[maybe_unused]] Blob blob, blob_for(diff_id, archive::Compression::kGzip));
+  }
+  return make_manifest(state_->database, image.config_json, config.diff_ids);
+}
+
 Result<std::string> Store::distributable_manifest(
     const Image& image, const std::function<void(const Digest&)>& packing) {
   TRY(auto row, state::get_image(state_->database, image.id.str()));
@@ -83,15 +95,8 @@ Result<std::string> Store::distributable_manifest(
   if (!row->made_here) return row->manifest;
   TRY(bool ready, is_distributable(state_->database, state_->places, row->manifest));
   if (ready) return row->manifest;
-  TRY(oci::ImageConfig config, oci::parse_image_config(row->config));
-  for (const Digest& diff_id : config.diff_ids) {
-    TRY(std::vector<Blob> kept, blobs_of(diff_id));
-    if (!kept.empty()) continue;
-    if (packing) packing(diff_id);
-    TRY([[maybe_unused]] Blob blob, blob_for(diff_id, archive::Compression::kGzip));
-  }
+  TRY(std::string manifest, own_manifest(image, packing));
   TRY(auto transaction, state_->database.begin());
-  TRY(std::string manifest, make_manifest(state_->database, row->config, config.diff_ids));
   TRY_VOID(
       state::update_manifest(state_->database, row->id, sys::sha256(manifest).str(), manifest));
   TRY_VOID(transaction.commit());

@@ -32,7 +32,7 @@ class Saving {
   }
   Result<void> add(const Store::SaveItem& item) {
     TRY(oci::ImageConfig config, oci::parse_image_config(item.image.config_json));
-    TRY(std::string manifest_json, manifest_of(item, config));
+    TRY(std::string manifest_json, manifest_of(item));
     TRY(oci::Manifest manifest, oci::parse_manifest(manifest_json));
     oci::ArchivedImage archived{oci::layout_path(item.image.id), {}, item.names};
     for (const oci::Descriptor& layer : manifest.layers) {
@@ -57,7 +57,7 @@ class Saving {
 
  private:
   // That which came with the image as long as all of its blobs are here, else one of ours.
-  Result<std::string> manifest_of(const Store::SaveItem& item, const oci::ImageConfig& config) {
+  Result<std::string> manifest_of(const Store::SaveItem& item) {
     TRY(std::string text, store_.distributable_manifest(item.image));
     TRY(oci::Manifest manifest, oci::parse_manifest(text));
     bool whole = std::ranges::all_of(manifest.layers, [&](const oci::Descriptor& layer) {
@@ -67,18 +67,7 @@ class Saving {
     layout_.warnings.push_back("image '" + std::string(item.image.id.short_hex()) +
                                "' is saved with a new manifest: the archives of its layers that "
                                "its own one names are not here");
-    return own_manifest(item.image, config);
-  }
-  Result<std::string> own_manifest(const Image& image, const oci::ImageConfig& config) {
-    oci::Manifest manifest{
-        .config = {
-            oci::kMediaTypeConfig, image.id, static_cast<int64_t>(image.config_json.size()), {}}};
-    for (const Digest& diff_id : config.diff_ids) {
-      TRY(Blob blob, store_.blob_for(diff_id, archive::Compression::kGzip));
-      manifest.layers.push_back(
-          {oci_layer_type(blob.media_type), blob.digest, static_cast<int64_t>(blob.size), {}});
-    }
-    return oci::to_json(manifest);
+    return store_.own_manifest(item.image);
   }
   Result<void> write_blob(const oci::Descriptor& layer) {
     if (!written_.insert(layer.digest).second) return {};

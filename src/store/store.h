@@ -113,6 +113,10 @@ class Store {
   // each before) and records the new manifest; once made it stays.
   Result<std::string> distributable_manifest(
       const Image& image, const std::function<void(const Digest&)>& packing = {});
+  // A manifest of ours for any image, of the blobs that are kept; layers without any are packed
+  // (`packing` is told of each before). Nothing is recorded of it. kUnsupported as blob_for().
+  Result<std::string> own_manifest(const Image& image,
+                                   const std::function<void(const Digest&)>& packing = {});
   // After a push: the repository knows the image by this digest now.
   Result<void> note_image_source(const Digest& image, const ImageSource& source);
   // Where a blob is known to be ("host:port/team/app"): what a push need not send again. Advisory:

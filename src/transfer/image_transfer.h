@@ -53,16 +53,24 @@ struct Pulled {
 Result<Pulled> pull(store::Store& store, const oci::ImageRef& reference,
                     const std::vector<Endpoint>& endpoints, const PullOptions& options);
 
+// The ways to a registry ("docker.io", "host:5000"), with the user's credentials.
+using EndpointsOf = std::function<Result<std::vector<Endpoint>>(const std::string& domain)>;
+
 struct PushOptions {
   int parallel = 5;  // max-concurrent-uploads
   OnProgress progress;
+  EndpointsOf endpoints_of;  // of registries that blobs have to be fetched from again
+  // A pulled image whose exact blobs cannot be had goes with a manifest of ours.
+  bool recompress = false;
 };
 struct Pushed {
   Digest digest;
-  uint64_t size = 0;  // of the manifest
+  uint64_t size = 0;          // of the manifest
+  bool recompressed = false;  // it is not the one that the image came with
 };
 // `endpoints`: ways to the one registry; the next is tried when one cannot be reached. Of layers
-// that it has not it is first asked to mount them from where they are known to be. Failpoints:
+// that it has not it is first asked to mount them from where they are known to be; what is then
+// missing and not kept here is fetched again (transfer/refetch.h). Failpoints:
 // transfer.push.prepared, .checked, .layer, .layers, .config, .manifest.
 Result<Pushed> push(store::Store& store, const store::Image& image, const oci::ImageRef& reference,
                     const std::vector<Endpoint>& endpoints, const PushOptions& options);

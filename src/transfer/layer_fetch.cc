@@ -10,7 +10,6 @@
 #include "archive/unpack_client.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
-#include "oci/media_type.h"
 
 namespace wherry::transfer {
 namespace {
@@ -66,6 +65,7 @@ class Fetcher {
     job.directory = draft.tree();
     job.lock = draft.lock_fd();
     job.blob = blob_fd;
+    job.rules.exact = true;
     TRY_CTX(archive::Unpacking unpacking, archive::Unpacking::start(job), context);
     pipe.read.reset();
     Result<int> transfer = remote_.start_download(
@@ -73,7 +73,7 @@ class Fetcher {
     pipe.write.reset();
     if (!transfer) {
       [[maybe_unused]] auto reaped = unpacking.finish();
-      return fail(std::move(transfer), context);
+      return std::move(transfer.error());
     }
     lanes_.push_back({index, *transfer, std::move(draft), std::move(unpacking), false, {}, {}});
     tell(index, LayerProgress::Phase::kDownloading, 0);
@@ -134,7 +134,7 @@ class Fetcher {
     if (reader_gone && !lane->unpacked && !lane->unpack_error) take_unpacked(*lane);
     if (reader_gone && lane->unpack_error)
       return std::move(*lane->unpack_error).wrap(in_layer(lane->index));
-    return std::move(*event.error).wrap(in_layer(lane->index));
+    return std::move(*event.error);
   }
 
   Result<void> finish(Lane& lane) {
@@ -146,11 +146,8 @@ class Fetcher {
       return Error(ErrorKind::kCorrupt, "the tar inside has the digest '" + got.diff_id.str() +
                                             "', the configuration says '" + wanted.diff_id.str() +
                                             "'");
-    // What travelled plain is kept compressed.
-    std::string kept_as =
-        got.blob == got.input ? wanted.blob.media_type : std::string(oci::kMediaTypeLayerGzip);
     store::LayerFacts facts{got.diff_id, got.tar_size, got.files_size,
-                            store::Blob{got.blob, got.blob_size, std::move(kept_as)}};
+                            store::Blob{got.blob, got.blob_size, wanted.blob.media_type}};
     TRY_VOID(lane.draft.finish(std::move(facts)));
     TRY_VOID(failpoint("transfer.pull.layer"));
     drafts_[lane.index].emplace(std::move(lane.draft));

@@ -1,4 +1,5 @@
-// push(): what the registry has not is mounted or sent, then the configuration, last the manifest.
+// push(): what the registry has not is mounted or sent (fetched again first, if it is not kept),
+// then the configuration, last the manifest.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "sys/sha256.h"
 #include "transfer/attempts.h"
 #include "transfer/image_transfer.h"
+#include "transfer/refetch.h"
 
 namespace wherry::transfer {
 namespace {
@@ -36,32 +38,10 @@ class Push {
   // Before any registry is asked: the manifest and every blob that it names.
   Result<void> prepare() {
     TraceScope trace("transfer.push.prepare");
-    TRY(oci::ImageConfig config, oci::parse_image_config(image_.config_json));
-    for (const Digest& diff_id : config.diff_ids) tell(diff_id, Phase::kPreparing);
-    TRY(manifest_json_, store_.distributable_manifest(image_, [&](const Digest& diff_id) {
-      tell(diff_id, Phase::kPacking);
-    }));
-    TRY(manifest_, oci::parse_manifest(manifest_json_));
-    if (manifest_->layers.size() != config.diff_ids.size())
-      return Error(ErrorKind::kCorrupt, "its manifest does not belong to its configuration");
-    std::string domain = reference_.domain() + "/";
-    for (size_t i = 0; i < config.diff_ids.size(); ++i) {
-      OutgoingLayer layer{config.diff_ids[i], manifest_->layers[i], {}};
-      bool twice = std::ranges::any_of(layers_, [&](const OutgoingLayer& other) {
-        return other.blob.digest == layer.blob.digest;
-      });
-      if (twice || oci::is_foreign_layer(layer.blob.media_type)) continue;
-      TRY(std::vector<std::string> places, store_.blob_sources(layer.blob.digest));
-      // Where the image came from whole, each of its blobs is, kept here or not.
-      if (!image_.made_here)
-        for (const std::string& known : image_.repo_digests)
-          places.push_back(known.substr(0, known.find('@')));
-      for (const std::string& place : places)
-        if (place.starts_with(domain) && place != reference_.repository() &&
-            std::ranges::find(layer.sources, place.substr(domain.size())) == layer.sources.end())
-          layer.sources.push_back(place.substr(domain.size()));
-      layers_.push_back(std::move(layer));
-    }
+    TRY(config_, oci::parse_image_config(image_.config_json));
+    for (const Digest& diff_id : config_.diff_ids) tell(diff_id, Phase::kPreparing);
+    TRY(std::string manifest, store_.distributable_manifest(image_, packing()));
+    TRY_VOID(plan(std::move(manifest)));
     return failpoint("transfer.push.prepared");
   }
 
@@ -73,8 +53,42 @@ class Push {
   }
 
  private:
+  // What travels when this manifest is pushed.
+  Result<void> plan(std::string manifest_json) {
+    TRY(manifest_, oci::parse_manifest(manifest_json));
+    manifest_json_ = std::move(manifest_json);
+    if (manifest_->layers.size() != config_.diff_ids.size())
+      return Error(ErrorKind::kCorrupt, "its manifest does not belong to its configuration");
+    layers_.clear();
+    std::string domain = reference_.domain() + "/";
+    for (size_t i = 0; i < config_.diff_ids.size(); ++i) {
+      OutgoingLayer layer{config_.diff_ids[i], manifest_->layers[i], {}};
+      bool twice = std::ranges::any_of(layers_, [&](const OutgoingLayer& other) {
+        return other.blob.digest == layer.blob.digest;
+      });
+      if (twice || oci::is_foreign_layer(layer.blob.media_type)) continue;
+      TRY(std::vector<std::string> places, blob_places(store_, image_, layer.blob.digest));
+      for (const std::string& place : places)
+        if (place.starts_with(domain) && place != reference_.repository() &&
+            std::ranges::find(layer.sources, place.substr(domain.size())) == layer.sources.end())
+          layer.sources.push_back(place.substr(domain.size()));
+      layers_.push_back(std::move(layer));
+    }
+    return {};
+  }
+
   Result<Pushed> send(Remote& remote) {
     TRY(std::vector<const OutgoingLayer*> missing, check_layers(remote));
+    Result<void> ready = fetch_lost(missing);
+    if (!ready && !options_.recompress)
+      return std::move(ready.error())
+          .set_hint("'wherry push --recompress' sends it in another form, under a new digest");
+    bool recompressed = !ready;
+    if (recompressed) {
+      TRY(std::string own, store_.own_manifest(image_, packing()));
+      TRY_VOID(plan(std::move(own)));
+      TRY(missing, check_layers(remote));
+    }
     TRY_VOID(failpoint("transfer.push.checked"));
     TRY_VOID(upload(remote, missing));
     TRY_VOID(failpoint("transfer.push.layers"));
@@ -90,7 +104,28 @@ class Push {
     for (const OutgoingLayer& layer : layers_)
       TRY_VOID(store_.note_blob_source(layer.blob.digest, reference_.repository()));
     TRY_VOID(store_.note_image_source(image_.id, {reference_.repository(), digest}));
-    return Pushed{std::move(digest), manifest_json_.size()};
+    return Pushed{std::move(digest), manifest_json_.size(), recompressed};
+  }
+
+  // Those of the missing that are not kept here.
+  Result<void> fetch_lost(const std::vector<const OutgoingLayer*>& missing) {
+    if (image_.made_here) return {};
+    TRY(std::vector<WantedLayer> lost, lost_layers(store_, image_));
+    std::erase_if(lost, [&](const WantedLayer& layer) {
+      return std::ranges::none_of(missing, [&](const OutgoingLayer* other) {
+        return other->blob.digest == layer.blob.digest;
+      });
+    });
+    return refetch(store_, image_, lost, options_.endpoints_of, [&](const LayerProgress& progress) {
+      auto layer = std::ranges::find_if(
+          lost, [&](const WantedLayer& one) { return one.blob.digest.short_hex() == progress.id; });
+      if (layer != lost.end() && progress.phase == Phase::kDownloading)
+        tell(layer->diff_id, Phase::kDownloading, progress.bytes, {}, progress.total);
+    });
+  }
+
+  std::function<void(const Digest&)> packing() const {
+    return [this](const Digest& diff_id) { tell(diff_id, Phase::kPacking); };
   }
 
   std::vector<std::string> mount_sources() const {
@@ -141,12 +176,9 @@ class Push {
     for (size_t next = 0; next < missing.size() || !running.empty();) {
       if (next < missing.size() && running.size() < most) {
         const OutgoingLayer& layer = *missing[next++];
-        Result<sys::Fd> kept = store_.open_blob(layer.blob.digest);
-        if (!kept) return not_kept(std::move(kept.error()), layer);
-        sys::Fd blob = std::move(*kept);
+        TRY_CTX(sys::Fd blob, store_.open_blob(layer.blob.digest), in_layer(layer));
         auto size = static_cast<uint64_t>(layer.blob.size);
-        TRY_CTX(int id, remote.start_upload({layer.blob.digest, size, blob.get()}),
-                in_layer(layer));
+        TRY(int id, remote.start_upload({layer.blob.digest, size, blob.get()}));
         running.emplace(id, Running{&layer, std::move(blob)});
         tell(layer.diff_id, Phase::kPushing, 0, {}, size);
         continue;
@@ -156,8 +188,7 @@ class Push {
       if (found == running.end()) continue;
       const OutgoingLayer& layer = *found->second.layer;
       auto size = static_cast<uint64_t>(layer.blob.size);
-      if (event.kind == Remote::Event::Kind::kFailed)
-        return std::move(*event.error).wrap(in_layer(layer));
+      if (event.kind == Remote::Event::Kind::kFailed) return std::move(*event.error);
       if (event.kind == Remote::Event::Kind::kProgress) {
         tell(layer.diff_id, Phase::kPushing, event.bytes, {}, size);
         continue;
@@ -171,7 +202,7 @@ class Push {
 
   Result<void> push_config(Remote& remote) {
     const oci::Descriptor& config = manifest_->config;
-    std::string context = "configuration '" + config.digest.str() + "'";
+    std::string context = "configuration";
     TRY_CTX(bool there, remote.has_blob(config.digest), context);
     if (there) return {};
     sys::Fd memory(memfd_create("config", MFD_CLOEXEC));
@@ -185,17 +216,6 @@ class Push {
       if (event.kind == Remote::Event::Kind::kDone) return {};
       return std::move(*event.error).wrap(context);
     }
-  }
-
-  // A layer that was here before its image was pulled: its files are, the compressed form is not.
-  static Error not_kept(Error error, const OutgoingLayer& layer) {
-    bool missing = error.kind() == ErrorKind::kNotFound;
-    Error told = std::move(error).wrap(in_layer(layer));
-    if (missing)
-      told.set_hint(
-          "its compressed form is not kept here: push to the registry that it came from, "
-          "or remove the images that share the layer and pull again");
-    return told;
   }
 
   static std::string in_layer(const OutgoingLayer& layer) {
@@ -213,6 +233,7 @@ class Push {
   const store::Image& image_;
   const oci::ImageRef& reference_;
   const PushOptions& options_;
+  oci::ImageConfig config_;
   std::string manifest_json_;
   std::optional<oci::Manifest> manifest_;
   std::vector<OutgoingLayer> layers_;

@@ -136,11 +136,11 @@ struct Kept {
   std::string blob;
   LayerSource::Summary summary;
 };
-Kept keep(const std::string& bytes) {
+Kept keep(const std::string& bytes, bool exact = false) {
   sys::Fd in(memfd_create("in", MFD_CLOEXEC)), blob(memfd_create("blob", MFD_CLOEXEC));
   EXPECT_TRUE(sys::write_all(in.get(), bytes));
   lseek(in.get(), 0, SEEK_SET);
-  LayerSource source(in.get(), blob.get());
+  LayerSource source(in.get(), blob.get(), exact);
   EXPECT_TRUE(drain(source, 1000));
   lseek(blob.get(), 0, SEEK_SET);
   return {*sys::read_all(blob.get(), 1u << 30), source.finish()};
@@ -176,6 +176,17 @@ TEST(LayerSource, OthersAreKeptAsGzip) {
     Result<std::string> back = decoded(kept.blob);
     ASSERT_TRUE(back) << back.error().message();
     EXPECT_TRUE(*back == text) << filter;
+  }
+}
+
+TEST(LayerSource, WhatAManifestNamesIsKeptByteForByteWhateverItIs) {
+  std::string text = noise(30'000);
+  for (const char* filter : {"none", "gzip", "bzip2", "xz", "zstd"}) {
+    std::string bytes = std::string_view(filter) == "none" ? text : compress(text, filter);
+    Kept kept = keep(bytes, /*exact=*/true);
+    EXPECT_TRUE(kept.blob == bytes) << filter;
+    EXPECT_EQ(kept.summary.blob->digest, sys::sha256(bytes)) << filter;
+    EXPECT_EQ(kept.summary.input->digest, sys::sha256(bytes)) << filter;
   }
 }
 
