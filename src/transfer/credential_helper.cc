@@ -108,15 +108,20 @@ Result<CredentialHelper::Answer> CredentialHelper::run(const char* action,
   return Answer{code, std::string(trim(text))};
 }
 
+Error CredentialHelper::refused(const char* action, const std::string& key,
+                                const Answer& answer) const {
+  std::string words = answer.text.empty() ? "it exited with " + std::to_string(answer.code)
+                                          : answer.text.substr(0, 500);
+  return Error(ErrorKind::kUnavailable, "cannot " + std::string(action) + " credentials of '" +
+                                            key + "' with '" + name_ + "': " + words);
+}
+
 Result<std::optional<Credentials>> CredentialHelper::get(const std::string& key) const {
   TRY(Answer answer, run("get", key));
   std::string context = "cannot get credentials of '" + key + "' with '" + name_ + "'";
   if (answer.code != 0) {
     if (answer.text.starts_with(kNotThere)) return std::optional<Credentials>();
-    return Error(ErrorKind::kUnavailable,
-                 context + ": " +
-                     (answer.text.empty() ? "it exited with " + std::to_string(answer.code)
-                                          : answer.text.substr(0, 500)));
+    return refused("get", key, answer);
   }
   json document = json::parse(answer.text, nullptr, /*allow_exceptions=*/false);
   bool whole = document.is_object() && document.contains("Username") &&
@@ -142,15 +147,13 @@ Result<void> CredentialHelper::store(const std::string& key, const Credentials& 
                    {"Secret", token ? credentials.identity_token : credentials.password}};
   TRY(Answer answer, run("store", document.dump(-1, ' ', false, json::error_handler_t::replace)));
   if (answer.code == 0) return {};
-  return Error(ErrorKind::kUnavailable, "cannot store credentials of '" + key + "' with '" + name_ +
-                                            "': " + answer.text.substr(0, 500));
+  return refused("store", key, answer);
 }
 
 Result<void> CredentialHelper::erase(const std::string& key) const {
   TRY(Answer answer, run("erase", key));
   if (answer.code == 0 || answer.text.starts_with(kNotThere)) return {};
-  return Error(ErrorKind::kUnavailable, "cannot erase credentials of '" + key + "' with '" + name_ +
-                                            "': " + answer.text.substr(0, 500));
+  return refused("erase", key, answer);
 }
 
 }  // namespace wherry::transfer

@@ -36,6 +36,7 @@ class CredentialHelper {
       : name_(std::move(name)), path_(std::move(path)), patience_(patience) {}
   struct Answer;
   Result<Answer> run(const char* action, const std::string& input) const;
+  Error refused(const char* action, const std::string& key, const Answer& answer) const;
 
   std::string name_, path_;
   std::chrono::milliseconds patience_;
