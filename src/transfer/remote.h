@@ -6,9 +6,9 @@
 // descriptors that are passed along. Authentication (basic, bearer tokens with their scopes),
 // redirects without credentials, retries of what is safe to retry, ranges and resumption live on
 // the helper's side. Credentials reach it over the request socket only. Errors name the registry,
-// the object and what to do; HTTP 401/403 are kPermissionDenied, 404 kNotFound, 429 and 5xx and
-// lost connections kUnavailable, a wrong digest or size kCorrupt. Thread rule: one thread per
-// object; blob transfers run concurrently inside the helper.
+// the object and what to do; HTTP 401/403 are kPermissionDenied, 404 kNotFound, 429 and 5xx, lost
+// connections and servers that are not trusted kUnavailable, a wrong digest or size kCorrupt.
+// Thread rule: one thread per object; blob transfers run concurrently inside the helper.
 #pragma once
 
 #include <cstdint>

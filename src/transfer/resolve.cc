@@ -87,9 +87,10 @@ Result<Resolved> resolve(Remote& remote, const std::string& tag_or_digest,
 }
 
 Result<std::string> fetch_blob(Remote& remote, const oci::Descriptor& blob) {
-  std::string context = "cannot fetch the configuration '" + blob.digest.str() + "'";
+  std::string context = "cannot fetch the configuration";
   if (blob.size > kMaxConfig)
-    return Error(ErrorKind::kResourceExhausted, context + ": larger than 4 MiB");
+    return Error(ErrorKind::kResourceExhausted,
+                 context + ": blob '" + blob.digest.str() + "' is larger than 4 MiB");
   sys::Fd memory(memfd_create("blob", MFD_CLOEXEC));
   if (!memory) return Error::from_errno(errno, context);
   TRY_CTX(int id,

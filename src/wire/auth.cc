@@ -40,9 +40,9 @@ bool is_header_text(const std::string& text) {
 }
 
 Error refused(const Url& realm, const Url& registry, const std::string& why) {
-  return Error(ErrorKind::kPermissionDenied, "the registry '" + registry.origin +
-                                                 "' sends credentials to '" + realm.origin +
-                                                 "', which " + why)
+  return Error(ErrorKind::kUnavailable, "the registry '" + registry.origin +
+                                            "' sends credentials to '" + realm.origin +
+                                            "', which " + why)
       .set_hint("nothing was sent; if this token server is right, reach the registry the same way");
 }
 

@@ -64,12 +64,11 @@ class BlobSink : public Sink {
   }
 
   // Call at the end.
-  Result<void> check(const std::string& name) {
+  Result<void> check() {
     if (offset_ != blob_.size) return wrong_size(std::to_string(offset_), blob_.size);
     Digest digest = hash_.finish();
     if (digest == blob_.digest) return {};
-    return Error(ErrorKind::kCorrupt, "blob '" + blob_.digest.str() + "' from '" + name +
-                                          "' has the digest '" + digest.str() + "'");
+    return Error(ErrorKind::kCorrupt, "it has the digest '" + digest.str() + "'");
   }
 
  private:
@@ -136,7 +135,7 @@ Task<Result<void>> Registry::download(const Blob& blob) {
     bool broke_behind = outcome.failure && sink.offset() == blob.size && blob.size != 0 &&
                         outcome.failure->cause == Failure::Cause::kLost;
     if (whole || broke_behind) {
-      Result<void> checked = sink.check(name());
+      Result<void> checked = sink.check();
       co_return checked;
     }
     if (sink.offset() - before >= kProgress) retries.made_progress();

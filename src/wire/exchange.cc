@@ -59,7 +59,7 @@ void Exchange::await_suspend(std::coroutine_handle<> handle) noexcept {
     return loop().wake(*this);
   }
   set_up();
-  set_tls();
+  set_peer();
   set_body();
   window_start_ = monotonic_ns();
   curl_multi_add_handle(loop().multi(), curl_);
@@ -76,6 +76,8 @@ void Exchange::set_up() {
   curl_easy_setopt(curl_, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(session_.patience.connect_ms));
   curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
+  // A name server that is silent must hold up neither this exchange's end nor the others'.
+  curl_easy_setopt(curl_, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(curl_, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, kReceiveBuffer);
   curl_easy_setopt(curl_, CURLOPT_USERAGENT, "wherry/" WHERRY_VERSION);
@@ -93,8 +95,11 @@ void Exchange::set_up() {
   curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers_);
 }
 
-void Exchange::set_tls() {
+// Proxies and TLS.
+void Exchange::set_peer() {
   Result<Url> url = parse_url(request_.url);
+  // A proxy cannot reach what this machine calls itself; others' clients do the same.
+  if (url && place_of(url->host) == Place::kOurselves) curl_easy_setopt(curl_, CURLOPT_PROXY, "");
   bool own = url && url->origin == session_.registry;
   if (own && !session_.verify_tls) {
     curl_easy_setopt(curl_, CURLOPT_SSL_VERIFYPEER, 0L);
@@ -316,6 +321,10 @@ Failure Exchange::failure_of(CURLcode code) const {
     case CURLE_COULDNT_RESOLVE_PROXY:
       return failure(ErrorKind::kUnavailable, lowered_start(detail), kUnreachable);
     case CURLE_COULDNT_CONNECT:
+      // curl names the host that it tried.
+      if (url && detail.find(url->host) == detail.npos)
+        return failure(ErrorKind::kUnavailable,
+                       "the proxy of '" + place + "': " + lowered_start(detail), kUnreachable);
       curl_easy_getinfo(curl_, CURLINFO_OS_ERRNO, &errnum);
       if (errnum == 0) return failure(ErrorKind::kUnavailable, lowered_start(detail), kUnreachable);
       return failure(
@@ -325,8 +334,10 @@ Failure Exchange::failure_of(CURLcode code) const {
           kUnreachable);
     case CURLE_OPERATION_TIMEDOUT:
       return failure(ErrorKind::kUnavailable,
-                     "cannot connect to '" + place + "' within " +
-                         std::to_string(session_.patience.connect_ms / 1000) + " s",
+                     (detail.starts_with("Resolving") ? "cannot find the address of '"
+                                                      : "cannot connect to '") +
+                         place + "' within " + std::to_string(session_.patience.connect_ms / 1000) +
+                         " s",
                      kUnreachable);
     case CURLE_SSL_CONNECT_ERROR:
       if (!says_plain_http(detail)) break;
@@ -334,7 +345,7 @@ Failure Exchange::failure_of(CURLcode code) const {
                   .set_hint("give it a certificate, or list it under insecure-registries"),
               kPlainHttp};
     case CURLE_PEER_FAILED_VERIFICATION:
-      return {Error(ErrorKind::kPermissionDenied,
+      return {Error(ErrorKind::kUnavailable,
                     "the certificate of '" + place + "' is not trusted: " + lowered_start(detail))
                   .set_hint("put its authority's certificate into /etc/docker/certs.d/" +
                             (url ? url->host : "HOST") +

@@ -103,7 +103,7 @@ class Exchange : public Waiter {
   static int on_seek(void* self, curl_off_t offset, int origin);
   static int on_connected(void* self, char* peer, char* local, int peer_port, int local_port);
   void set_up();
-  void set_tls();
+  void set_peer();
   void set_body();
   bool take_header(std::string_view line);
   bool keep(std::string_view data);

@@ -46,30 +46,9 @@ class Reader {
  public:
   explicit Reader(const json& object) : object_(object) {}
 
-  void read(const char* key, std::string& out) {
-    if (const json* value = find(key); value != nullptr) {
-      if (value->is_string())
-        out = value->get<std::string>();
-      else
-        reject(key);
-    }
-  }
-  void read(const char* key, bool& out) {
-    if (const json* value = find(key); value != nullptr) {
-      if (value->is_boolean())
-        out = value->get<bool>();
-      else
-        reject(key);
-    }
-  }
-  void read(const char* key, uint64_t& out) {
-    if (const json* value = find(key); value != nullptr) {
-      if (value->is_number_unsigned())
-        out = value->get<uint64_t>();
-      else
-        reject(key);
-    }
-  }
+  void read(const char* key, std::string& out) { read_if(&json::is_string, key, out); }
+  void read(const char* key, bool& out) { read_if(&json::is_boolean, key, out); }
+  void read(const char* key, uint64_t& out) { read_if(&json::is_number_unsigned, key, out); }
   void read(const char* key, uint32_t& out) {
     uint64_t wide = out;
     read(key, wide);
@@ -111,6 +90,13 @@ class Reader {
   }
 
  private:
+  template <typename Value>
+  void read_if(bool (json::*is_of_type)() const noexcept, const char* key, Value& out) {
+    const json* value = find(key);
+    if (value == nullptr) return;
+    if (!(value->*is_of_type)()) return reject(key);
+    out = value->get<Value>();
+  }
   const json* find(const char* key) {
     seen_.insert(key);
     auto found = object_.find(key);

@@ -139,7 +139,7 @@ Task<Registry::Outcome> Registry::attempt(Request request) {
     bool encrypted = url->encrypted();
     url = resolve_url(outcome.url, outcome.response.header("location"));
     if (url && encrypted && !url->encrypted()) {
-      refuse(Error(ErrorKind::kPermissionDenied,
+      refuse(Error(ErrorKind::kUnavailable,
                    "the server sends us on to '" + url->origin + "', which is not encrypted"));
       co_return outcome;
     }

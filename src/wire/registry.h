@@ -50,8 +50,6 @@ class Registry {
   Task<Result<void>> download(const Blob& blob);
   Task<Result<void>> upload(const Blob& blob);
 
-  // "host/repository", for errors.
-  std::string name() const { return opening_.domain + "/" + opening_.repository; }
   // The last failure was that the server speaks plain HTTP.
   bool met_plain_http() const { return met_plain_http_; }
 

@@ -109,8 +109,7 @@ class Upload {
     if (last) {
       std::string said = outcome.response.header("docker-content-digest");
       if (said.starts_with("sha256:") && said != blob_.digest.str())
-        wrong_ = Error(ErrorKind::kCorrupt, "the registry stored '" + shown(said) + "' for blob '" +
-                                                blob_.digest.str() + "'");
+        wrong_ = Error(ErrorKind::kCorrupt, "the registry stored it as '" + shown(said) + "'");
       else
         done_ = true;
       return;
@@ -141,7 +140,7 @@ class Upload {
     if (!url) {
       wrong_ = std::move(url.error());
     } else if (outcome.url.encrypted() && !url->encrypted()) {
-      wrong_ = Error(ErrorKind::kPermissionDenied,
+      wrong_ = Error(ErrorKind::kUnavailable,
                      "the server wants the blob at '" + url->origin + "', which is not encrypted")
                    .set_hint("the proxy in front of the registry must pass X-Forwarded-Proto on");
     } else {

@@ -8,7 +8,8 @@ import threading
 from base import IMAGE
 from builds import FROM, Built, BuildTest
 from harness import images
-from harness.lying_registry import FakeRegistry, tar_of
+from harness.archives import layer_tar
+from harness.fake_registry import FakeRegistry
 from terminal_test import Terminal
 
 
@@ -335,7 +336,7 @@ class Remote(BuildTest):
     def test_a_missing_base_is_pulled_and_pull_asks_again(self):
         with FakeRegistry() as registry:
             def offer(text: str) -> str:
-                tar = images.padded_tar().read_bytes() if text == "1" else tar_of({"only": text.encode()})
+                tar = images.padded_tar().read_bytes() if text == "1" else layer_tar({"only": text.encode()})
                 return registry.repository("base").add_image("1", [tar])
             offer("1")
             dockerfile = f"FROM {registry.host}/base:1\nCMD [\"x\"]\n"

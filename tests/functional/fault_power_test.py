@@ -75,7 +75,7 @@ class PowerCutTest(FunctionalTest):
         names = sorted(os.listdir(blobs))
         self.assertEqual(len(names), count)
         for name in names:
-            self.assertEqual(archives.digest((blobs / name).read_bytes()), f"sha256:{name}")
+            self.assertEqual(archives.digest_of((blobs / name).read_bytes()), f"sha256:{name}")
 
     def whole_or_absent(self, name: str, tar: pathlib.Path) -> bool:
         there = self.w.ok("images", "-q", name) != ""

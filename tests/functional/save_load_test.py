@@ -75,7 +75,7 @@ class Load(ArchiveTest):
         archive = archives.docker_archive([BASE, TOP], ["loaded:1", "loaded:latest"])
         self.assertEqual(self.load(archive.bytes()), "Loaded image: loaded:1\nLoaded image: loaded:latest\n")
         self.check_loaded()
-        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest(archives.config([BASE, TOP])))
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest_of(archives.config([BASE, TOP])))
 
     def test_layers_may_be_compressed_and_links_to_each_other(self):
         for kind in ("", "gzip", "zstd"):
@@ -127,7 +127,7 @@ class Load(ArchiveTest):
 
     def test_an_image_without_a_name_is_told_by_its_id(self):
         archive = archives.docker_archive([BASE, TOP], [])
-        identity = archives.digest(archives.config([BASE, TOP]))
+        identity = archives.digest_of(archives.config([BASE, TOP]))
         self.assertEqual(self.load(archive.bytes()), f"Loaded image ID: {identity}\n")
 
     def test_loading_again_changes_nothing_and_moves_the_tag(self):
@@ -136,7 +136,7 @@ class Load(ArchiveTest):
         self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
         self.check_loaded()
         self.load(first)
-        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest(archives.config([BASE])))
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], archives.digest_of(archives.config([BASE])))
 
     def test_of_several_platforms_this_machines_is_taken(self):
         archive = archives.Archive()
@@ -199,14 +199,14 @@ class Hostile(ArchiveTest):
             wrong = content[:-1] + bytes([content[-1] ^ 1])
             self.refuse(self.oci().replace(name, wrong).bytes(), "cannot load")
         layer = next(name for name, _ in self.docker().entries if name.endswith("layer.tar"))
-        self.refuse(self.docker().replace(layer, TOP).bytes(), layer, archives.digest(BASE))
+        self.refuse(self.docker().replace(layer, TOP).bytes(), layer, archives.digest_of(BASE))
 
     def test_a_layer_that_is_another_gzip_of_the_same_tar(self):
         archive = self.oci()
-        descriptor = "blobs/sha256/" + archives.digest(archives.compressed(BASE, "gzip"))[7:]
+        descriptor = "blobs/sha256/" + archives.digest_of(archives.compressed(BASE, "gzip"))[7:]
         other = subprocess.run(["gzip", "-1", "-c"], input=BASE, stdout=subprocess.PIPE, check=True).stdout
         self.assertNotEqual(other, dict(archive.entries)[descriptor])
-        self.refuse(archive.replace(descriptor, other).bytes(), descriptor, archives.digest(other))
+        self.refuse(archive.replace(descriptor, other).bytes(), descriptor, archives.digest_of(other))
 
     def test_paths_out_of_the_archive(self):
         for path in ("../../etc/passwd", "/etc/passwd", "a/../../b"):
@@ -270,10 +270,10 @@ class Save(ArchiveTest):
         self.assertEqual(json.loads(files["oci-layout"]), {"imageLayoutVersion": "1.0.0"})
         for name, content in files.items():
             if name.startswith("blobs/sha256/"):
-                self.assertEqual("sha256:" + name[13:], archives.digest(content))
+                self.assertEqual("sha256:" + name[13:], archives.digest_of(content))
         [image] = json.loads(files["manifest.json"])
         self.assertEqual(image["RepoTags"], [IMAGE])
-        self.assertEqual(archives.digest(files[image["Config"]]), self.w.inspect(IMAGE)["Id"])
+        self.assertEqual(archives.digest_of(files[image["Config"]]), self.w.inspect(IMAGE)["Id"])
         [descriptor] = json.loads(files["index.json"])["manifests"]
         self.assertEqual(descriptor["annotations"],
                          {"io.containerd.image.name": "docker.io/library/busybox:test",
@@ -409,7 +409,7 @@ class Peers(ArchiveTest):
         for source in ("docker-archive:/peer/ours.tar", "oci-archive:/peer/ours.tar:test"):
             with self.subTest(source=source):
                 config = self.ok("skopeo", "inspect", "--config", "--raw", source)
-                self.assertEqual(archives.digest(config.encode()), identity)
+                self.assertEqual(archives.digest_of(config.encode()), identity)
         for kind, name in (("docker-archive", "loaded:1"), ("oci-archive", "docker.io/library/loaded:1")):
             with self.subTest(kind=kind):
                 self.ok("skopeo", "--insecure-policy", "copy", "docker-archive:/peer/ours.tar",
@@ -464,7 +464,7 @@ class Sizes(ArchiveTest):
     def test_inspect_tells_layers_and_no_digest_of_what_no_registry_knows(self):
         self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
         document = self.w.inspect("loaded:1")
-        self.assertEqual(document["RootFS"]["Layers"], [archives.digest(BASE), archives.digest(TOP)])
+        self.assertEqual(document["RootFS"]["Layers"], [archives.digest_of(BASE), archives.digest_of(TOP)])
         self.assertEqual(document["RepoDigests"], [])
         self.assertEqual(self.row("loaded:1", "{{.Digest}}"), "<none>")
 
@@ -473,9 +473,9 @@ class Prune(ArchiveTest):
     def setUp(self):
         super().setUp()
         self.load(archives.docker_archive([BASE], ["loaded:1"]).bytes())
-        self.base = archives.digest(archives.config([BASE]))
+        self.base = archives.digest_of(archives.config([BASE]))
         self.load(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())
-        self.top = archives.digest(archives.config([BASE, TOP]))
+        self.top = archives.digest_of(archives.config([BASE, TOP]))
 
     def ids(self) -> set[str]:
         return set(self.w.ok("images", "-q", "--no-trunc").split())
@@ -492,7 +492,7 @@ class Prune(ArchiveTest):
         done = self.w.ok("image", "prune", "-a", "-f")
         self.assertIn("untagged: loaded:1\n", done)
         self.assertIn(f"deleted: {self.top}\n", done)
-        self.assertIn(f"deleted: {archives.digest(TOP)}\n", done)
+        self.assertIn(f"deleted: {archives.digest_of(TOP)}\n", done)
         self.assertRegex(done, r"Total reclaimed space: [1-9]\d*B\n$")
         self.assertEqual(self.ids(), {self.w.inspect(IMAGE)["Id"]})
         self.w.ok("rm", container)

@@ -5,7 +5,8 @@ import pathlib
 from base import IMAGE
 from faults import FaultTest
 from harness import images
-from harness.lying_registry import FakeRegistry, tar_of
+from harness.archives import layer_tar
+from harness.fake_registry import FakeRegistry
 from harness.wherry import Wherry
 
 # Milliseconds for connecting, for a stall, and before the first retry, so that nothing that has to end does so only
@@ -25,12 +26,12 @@ def other_store(test) -> Wherry:
 class RegistryTest(FaultTest):
     """self.registry: a fake one. Images that a test has made are gone after it."""
 
+    auth = "none"
     users: dict[str, str] | None = None
-    tokens = False
 
     def setUp(self):
         super().setUp()
-        self.registry = self.enterContext(FakeRegistry(self.users, self.tokens))
+        self.registry = self.enterContext(FakeRegistry(self.auth, self.users))
         self.addCleanup(self.remove_images)
 
     def remove_images(self):
@@ -66,7 +67,7 @@ class RegistryTest(FaultTest):
 
     def layer(self, name: str, size: int = 0) -> bytes:
         """A tar with one file, whose content is its name, or `size` bytes that do not compress."""
-        return tar_of({name: os.urandom(size) if size else name.encode()})
+        return layer_tar({name: os.urandom(size) if size else name.encode()})
 
     def config_file(self, folder: pathlib.Path, text: str) -> dict[str, str]:
         """The environment of a user with this config.json."""

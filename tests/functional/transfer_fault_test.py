@@ -6,8 +6,9 @@ import subprocess
 from base import IMAGE
 from faults import sample
 from harness import images
+from harness.archives import layer_tar
+from harness.fake_registry import FakeRegistry, Fault
 from harness.powercut import PowerCutDisk
-from harness.lying_registry import FakeRegistry, Fault, tar_of
 from harness.wherry import Wherry
 from transfer_base import PROMPT, RegistryTest
 
@@ -122,7 +123,7 @@ class KilledPush(RegistryTest):
 
 class FullDisk(RegistryTest):
     def test_a_pull_that_does_not_fit_says_so_and_leaves_the_disk_as_it_was(self):
-        self.registry.repository("big").add_image("1", [tar_of({f"f{i}": bytes([i]) * (1 << 20) for i in range(90)})])
+        self.registry.repository("big").add_image("1", [layer_tar({f"f{i}": bytes([i]) * (1 << 20) for i in range(90)})])
         with PowerCutDisk(self.scratch("small"), megabytes=64) as disk:
             small = Wherry(disk=str(disk.path))
             try:

@@ -7,7 +7,7 @@ import select
 import stat
 
 from base import IMAGE
-from harness.lying_registry import FakeRegistry
+from harness.fake_registry import IDENTITY, FakeRegistry
 from transfer_base import PROMPT, RegistryTest
 
 _HELPER = """#!/bin/sh
@@ -22,6 +22,7 @@ esac
 
 
 class LoginTest(RegistryTest):
+    auth = "basic"
     users = {"user": "pass:word"}
 
     def setUp(self):
@@ -165,7 +166,7 @@ class Basic(LoginTest):
 
 
 class Tokens(LoginTest):
-    tokens = True
+    auth = "token"
 
     def test_the_token_service_is_asked_with_the_password_and_the_registry_with_the_token(self):
         self.assert_fails(self.pull_app(), 1, "pull access denied")
@@ -179,6 +180,20 @@ class Tokens(LoginTest):
         basic = [request for request, given in zip(self.registry.requests, self.registry.authorizations)
                  if given.startswith("Basic ")]
         self.assertTrue(basic and all("/token" in request for request in basic), basic)
+
+    def test_an_identity_token_is_kept_instead_of_the_password_and_is_what_opens_the_door(self):
+        self.logged_in()
+        entry = self.config()["auths"][self.registry.host]
+        self.assertEqual(entry, {"auth": base64.b64encode(b"user:").decode(), "identitytoken": IDENTITY})
+        self.registry.requests.clear()
+        self.registry.users = {"user": "changed"}
+        self.assertEqual(self.pull_app().returncode, 0)
+        self.assertTrue(self.registry.asked("POST /token"))
+        # Taken back by the registry.
+        entry["identitytoken"] = "forged"
+        (self.folder / "config.json").write_text(json.dumps({"auths": {self.registry.host: entry}}))
+        self.remove_images()
+        self.assert_fails(self.pull_app(), 1, "pull access denied", f"wherry login {self.registry.host}")
 
 
 class Helpers(LoginTest):

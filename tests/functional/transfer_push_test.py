@@ -1,9 +1,14 @@
 """push: only new layers are sent and each line says which; a pulled image keeps its bytes; failures tag nothing."""
+import gzip
 import json
+import pathlib
 import re
+import tarfile
+import tempfile
 
 from base import IMAGE
-from harness.lying_registry import Fault, digest_of
+from harness.archives import digest_of
+from harness.fake_registry import Fault
 from transfer_base import IMPATIENT, PROMPT, RegistryTest, other_store
 
 
@@ -107,6 +112,102 @@ class Pushing(PushTest):
         name = self.tagged("app")
         digest = re.search("sha256:[0-9a-f]{64}", self.pushed(name)[-1])[0]
         self.assertEqual(self.w.ok("run", "--rm", f"{self.name('app')}@{digest}", "echo", "same"), "same\n")
+
+
+class LostBlobs(PushTest):
+    """A layer was here when its image was pulled: its files are, the blob that the manifest names is not."""
+
+    def setUp(self):
+        super().setUp()
+        tars = [self.busybox(), self.layer("top", 50_000)]
+        command = {"Cmd": ["echo", "ran"]}
+        self.registry.repository("first").add_image("1", tars, command)
+        self.digest = self.registry.repository("second").add_image(
+            "1", tars, {**command, "Env": ["A=1"]}, pack=lambda tar: gzip.compress(tar, 9, mtime=0))
+        self.pulled("first")
+        self.assertEqual(self.pulled("second").count("Already exists"), 2)
+        self.target = self.enterContext(type(self.registry)())
+        self.copy = f"{self.target.host}/copy:1"
+        self.w.ok("tag", self.name("second", "1"), self.copy)
+        self.registry.requests.clear()
+
+    def saved(self) -> tuple[str, dict]:
+        """What save says, and the manifests that it wrote, by digest."""
+        file = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "image.tar"
+        done = self.w.try_run("save", "-o", str(file), self.name("second", "1"), env=PROMPT)
+        self.assertEqual(done.returncode, 0, done)
+        with tarfile.open(file) as tar:
+            index = json.load(tar.extractfile("index.json"))
+            for layer in json.load(tar.extractfile("manifest.json"))[0]["Layers"]:
+                self.assertEqual(layer.rpartition("/")[2], digest_of(tar.extractfile(layer).read())[7:])
+        return done.stderr, [manifest["digest"] for manifest in index["manifests"]]
+
+    def test_a_push_elsewhere_fetches_them_again_and_sends_the_very_bytes(self):
+        self.assertTrue(self.pushed(self.copy)[-1].startswith(f"1: digest: {self.digest} "))
+        self.assertEqual(self.target.repositories["copy"].tags, {"1": self.digest})
+        self.assertEqual(len(self.registry.asked("GET .*second/blobs/")), 2)
+        # From now on they are kept.
+        self.registry.requests.clear()
+        self.target.repositories.clear()
+        self.pushed(self.copy)
+        self.assertEqual(self.registry.requests, [])
+
+    def test_what_the_target_has_is_not_fetched(self):
+        self.target.repository("copy").blobs = dict(self.registry.repositories["second"].blobs)
+        self.pushed(self.copy)
+        self.assertEqual(self.registry.asked("second/blobs"), [])
+
+    def test_without_them_nothing_is_sent_unless_recompress_says_so(self):
+        self.registry.repositories["second"].blobs.clear()
+        done = self.push(self.copy)
+        self.assert_fails(done, 1, f"cannot push '{self.copy}'", "cannot be fetched again", "--recompress")
+        self.assertEqual((self.target.received, self.target.repository("copy").tags), (0, {}))
+        done = self.push(self.copy, "--recompress")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn(self.copy, done.stderr)
+        self.assertNotIn(self.digest, done.stdout)
+        self.assertIn(f"digest: {self.target.repositories['copy'].tags['1']} ", done.stdout)
+        other = other_store(self)
+        other.ok("pull", self.copy, env=PROMPT)
+        self.assertEqual(other.ok("run", "--rm", self.copy), "ran\n")
+
+    def test_recompress_changes_nothing_where_nothing_is_lost(self):
+        self.pushed(self.copy, "--recompress")
+        self.assertEqual(self.target.repositories["copy"].tags, {"1": self.digest})
+
+    def test_a_registry_that_sends_other_bytes_is_not_believed(self):
+        self.registry.faults["GET .*second/blobs"] = Fault(change=lambda body: b"x" + body[1:])
+        self.assert_fails(self.push(self.copy), 1, "digest")
+        self.assertEqual(self.target.repository("copy").tags, {})
+
+    def test_a_kill_in_between_leaves_nothing(self):
+        self.w.with_failpoint("transfer.refetch.layers", "kill", "push", self.copy)
+        self.after_a_fault()
+        self.assertEqual(self.target.received, 0)
+        self.pushed(self.copy)
+
+    def test_save_fetches_them_again_and_says_when_it_cannot(self):
+        blobs = dict(self.registry.repositories["second"].blobs)
+        self.registry.repositories["second"].blobs.clear()
+        told, manifests = self.saved()
+        self.assertIn("cannot be fetched again", told)
+        self.assertNotIn(self.digest, manifests)
+        self.registry.repositories["second"].blobs = blobs
+        self.assertEqual(self.saved(), ("", [self.digest]))
+
+
+class PlainLayers(PushTest):
+    def test_layers_that_are_not_compressed_keep_their_bytes_too(self):
+        digest = self.registry.repository("plain").add_image(
+            "1", [self.busybox()], pack=lambda tar: tar, layer_type="application/vnd.oci.image.layer.v1.tar")
+        self.pulled("plain")
+        self.registry.requests.clear()
+        with type(self.registry)() as target:
+            copy = f"{target.host}/copy:1"
+            self.w.ok("tag", self.name("plain", "1"), copy)
+            self.pushed(copy)
+            self.assertEqual(target.repositories["copy"].tags, {"1": digest})
+        self.assertEqual(self.registry.requests, [])
 
 
 class Refused(PushTest):

@@ -12,15 +12,16 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-def digest(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def layer_tar(files: dict[str, str]) -> bytes:
+def layer_tar(files: dict[str, str | bytes]) -> bytes:
+    """The tar of one layer; the same files give the same bytes."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         for name, content in files.items():
-            data = content.encode()
+            data = content.encode() if isinstance(content, str) else content
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
@@ -31,16 +32,16 @@ def config(layers: list[bytes], architecture: str = "amd64", **more) -> bytes:
     """`layers`: uncompressed."""
     return json.dumps({"created": "2024-05-06T07:08:09Z", "architecture": architecture, "os": "linux",
                        "config": {"Cmd": ["sh"]},
-                       "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]},
+                       "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
                        "history": [{"created_by": f"layer {i}"} for i in range(len(layers))],
                        **more}).encode()
 
 
-def compressed(data: bytes, kind: str) -> bytes:
+def compressed(data: bytes, kind: str = "gzip") -> bytes:
     if kind == "":
         return data
     if kind == "gzip":
-        return gzip.compress(data, mtime=0)
+        return gzip.compress(data, 1, mtime=0)
     return subprocess.run([kind, "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
@@ -63,10 +64,10 @@ class Archive:
         return self
 
     def blob(self, data: bytes) -> dict:
-        name = "blobs/sha256/" + digest(data).removeprefix("sha256:")
+        name = "blobs/sha256/" + digest_of(data).removeprefix("sha256:")
         if name not in [n for n, _ in self.entries]:
             self.add(name, data)
-        return {"digest": digest(data), "size": len(data)}
+        return {"digest": digest_of(data), "size": len(data)}
 
     def bytes(self) -> bytes:
         stream = io.BytesIO()
@@ -97,11 +98,11 @@ def docker_archive(layers: list[bytes], names: list[str], kind: str = "") -> Arc
         folder = hashlib.sha256(f"{number}".encode() + layer).hexdigest()
         archive.add(f"{folder}/VERSION", "1.0").add(f"{folder}/json", "{}")
         path = f"{folder}/layer.tar"
-        first = made.setdefault(digest(layer), path)
+        first = made.setdefault(digest_of(layer), path)
         archive.add(path, compressed(layer, kind) if first == path else ("link", f"../{first}"))
         paths.append(path)
     document = config(layers)
-    name = digest(document).removeprefix("sha256:") + ".json"
+    name = digest_of(document).removeprefix("sha256:") + ".json"
     archive.add(name, document)
     archive.add("repositories", json.dumps({}))
     return archive.add("manifest.json", json.dumps([{"Config": name, "RepoTags": names, "Layers": paths}]))

@@ -1,7 +1,13 @@
-// registry_fake.py as a child of a kernel test.
+// fake_registry.py as a child of a kernel test, and the network that both are in.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +22,17 @@ namespace wherry::transfer {
 
 inline constexpr uint32_t kStallMs = 400;
 
+// A namespace with nothing but a loopback that is up, for the rest of the program.
+inline void enter_own_network() {
+  signal(SIGPIPE, SIG_IGN);
+  ASSERT_EQ(unshare(CLONE_NEWNET), 0) << "kernel tests need root";
+  sys::Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq loopback{};
+  snprintf(loopback.ifr_name, sizeof loopback.ifr_name, "lo");
+  loopback.ifr_flags = IFF_UP | IFF_RUNNING;
+  ASSERT_EQ(ioctl(control.get(), SIOCSIFFLAGS, &loopback), 0);
+}
+
 // Ends with the object.
 class Fake {
  public:
@@ -27,8 +44,14 @@ class Fake {
     log_ = name;
     sys::SpawnOptions spawn;
     spawn.program = "/usr/bin/env";
-    spawn.arguments = {"env",       "python3", top + "/tests/harness/registry_fake.py",
-                       "--options", options,   "--log",
+    spawn.arguments = {"env",
+                       "PYTHONPATH=" + top + "/tests",
+                       "python3",
+                       "-m",
+                       "harness.fake_registry",
+                       "--options",
+                       options,
+                       "--log",
                        log_};
     for (std::string& item : content) spawn.arguments.push_back(std::move(item));
     for (char** variable = environ; *variable != nullptr; ++variable)
@@ -38,14 +61,20 @@ class Fake {
     spawn.fds = {{in.read.get(), 0}, {out.write.get(), 1}};
     child_ = std::move(*sys::spawn(spawn));
     out.write.reset();
-    end_ = std::move(in.write);
-    char c = 0;
-    while (read(out.read.get(), &c, 1) == 1 && c != '\n') port_ += c;
+    in_ = std::move(in.write);
+    out_ = std::move(out.read);
+    port_ = line();
   }
   ~Fake() {
-    end_.reset();
+    in_.reset();
     [[maybe_unused]] Result<int> code = child_.wait();
     unlink(log_.c_str());
+  }
+
+  // As if their time were over.
+  void expire_tokens() {
+    ASSERT_TRUE(sys::write_all(in_.get(), "expire\n"));
+    ASSERT_EQ(line(), "expired");
   }
 
   std::string address() const { return "127.0.0.1:" + port_; }
@@ -75,8 +104,14 @@ class Fake {
   }
 
  private:
+  std::string line() {
+    std::string text;
+    for (char c = 0; read(out_.get(), &c, 1) == 1 && c != '\n';) text += c;
+    return text;
+  }
+
   sys::Child child_;
-  sys::Fd end_;
+  sys::Fd in_, out_;
   std::string port_, log_;
 };
 

@@ -3,14 +3,15 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include "base/clock.h"
+#include "kernel/transfer/fake_registry.h"
 
 namespace wherry::transfer {
 namespace {
@@ -54,14 +55,9 @@ std::string response(const std::string& path) {
 class FetchTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    signal(SIGPIPE, SIG_IGN);
-    ASSERT_EQ(unshare(CLONE_NEWNET | CLONE_NEWNS), 0) << "kernel tests need root";
+    enter_own_network();
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
     use_own_resolver();
-    sys::Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq loopback{};
-    snprintf(loopback.ifr_name, sizeof loopback.ifr_name, "lo");
-    loopback.ifr_flags = IFF_UP | IFF_RUNNING;
-    ASSERT_EQ(ioctl(control.get(), SIOCSIFFLAGS, &loopback), 0);
     sys::Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -79,8 +75,7 @@ class FetchTest : public ::testing::Test {
     ASSERT_EQ(mount("tmpfs", "/mnt", "tmpfs", 0, "size=64k"), 0);
     Result<sys::Fd> conf = sys::open_file("/mnt/resolv.conf", O_WRONLY | O_CREAT, 0644);
     ASSERT_TRUE(conf);
-    ASSERT_TRUE(
-        sys::write_all(conf->get(), "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"));
+    ASSERT_TRUE(sys::write_all(conf->get(), "nameserver 127.0.0.1\n"));
     ASSERT_EQ(mount("/mnt/resolv.conf", "/etc/resolv.conf", nullptr, MS_BIND, nullptr), 0);
   }
   static void TearDownTestSuite() {
@@ -186,6 +181,28 @@ TEST(IsUrl, TellsUrlsFromFiles) {
   EXPECT_FALSE(is_url("file.tar"));
   EXPECT_FALSE(is_url("-"));
   EXPECT_FALSE(is_url("httpx://a"));
+}
+
+TEST_F(FetchTest, ANameServerThatIsSilentIsNotWaitedForLongerThanAConnection) {
+  sys::Fd silent(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(53);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(silent.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  Endpoint endpoint;
+  endpoint.domain = "registry.invalid";
+  endpoint.base_url = "https://registry.invalid";
+  endpoint.connect_ms = 1000;
+  Remote remote = std::move(*Remote::open(endpoint, "app", "pull"));
+  int64_t begin = monotonic_ns();
+  Error error = remote.get_manifest("1").error();
+  EXPECT_EQ(error.kind(), ErrorKind::kUnavailable);
+  EXPECT_NE(error.message().find("cannot find the address of 'https://registry.invalid:443'"),
+            std::string::npos)
+      << error.message();
+  // The resolver itself would give up after ten seconds.
+  EXPECT_LT(monotonic_ns() - begin, 9'000'000'000);
 }
 
 }  // namespace

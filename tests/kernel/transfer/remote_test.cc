@@ -2,12 +2,7 @@
 #include "transfer/remote.h"
 
 #include <gtest/gtest.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,7 +19,7 @@
 namespace wherry::transfer {
 namespace {
 
-// What registry_fake.py calls pattern().
+// What fake_registry.py calls pattern().
 std::string pattern(size_t size, uint32_t seed) {
   std::string bytes((size + 3) / 4 * 4, '\0');
   for (size_t i = 0; i < bytes.size() / 4; ++i) {
@@ -42,15 +37,7 @@ struct Outcome {
 
 class RemoteTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    signal(SIGPIPE, SIG_IGN);
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0) << "kernel tests need root";
-    sys::Fd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq loopback{};
-    snprintf(loopback.ifr_name, sizeof loopback.ifr_name, "lo");
-    loopback.ifr_flags = IFF_UP | IFF_RUNNING;
-    ASSERT_EQ(ioctl(control.get(), SIOCSIFFLAGS, &loopback), 0);
-  }
+  static void SetUpTestSuite() { enter_own_network(); }
   static Remote open(const Endpoint& endpoint, const std::string& repository = "team/app",
                      const std::vector<std::string>& also_pull = {}) {
     return std::move(*Remote::open(endpoint, repository, "pull,push", also_pull));
@@ -170,8 +157,7 @@ TEST_F(RemoteTest, ACancelledTransferSaysNothingMore) {
 }
 
 TEST_F(RemoteTest, AReaderThatIsGoneEndsATransferOfASilentRegistry) {
-  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"stall","after":1000}]})",
-            {"--blob", kBlob});
+  Fake fake(R"({"faults":{"GET .*/blobs/":{"stall":1000}}})", {"--blob", kBlob});
   Endpoint endpoint = fake.endpoint();
   endpoint.stall_ms = 600'000;
   Remote remote = open(endpoint);
@@ -202,8 +188,7 @@ TEST_F(RemoteTest, EventsThatCameDuringACallMakeTheDescriptorReadable) {
 }
 
 TEST_F(RemoteTest, ABrokenDownloadGoesOnWhereItBroke) {
-  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"cut","after":1000000,"times":2}]})",
-            {"--blob", kBlob});
+  Fake fake(R"({"faults":{"GET .*/blobs/":{"cut":1000000,"times":2}}})", {"--blob", kBlob});
   Remote remote = open(fake.endpoint());
   Outcome outcome = download(remote, blob_digest(), kSize);
   ASSERT_FALSE(outcome.event.error) << outcome.event.error->message();
@@ -213,9 +198,8 @@ TEST_F(RemoteTest, ABrokenDownloadGoesOnWhereItBroke) {
 }
 
 TEST_F(RemoteTest, ARegistryWithoutRangesIsReadAgainFromTheStart) {
-  Fake fake(
-      R"({"ranges":false,"rules":[{"match":"GET .*/blobs/","do":"cut","after":999999,"times":1}]})",
-      {"--blob", kBlob});
+  Fake fake(R"({"ranges":false,"faults":{"GET .*/blobs/":{"cut":999999,"times":1}}})",
+            {"--blob", kBlob});
   Remote remote = open(fake.endpoint());
   Outcome outcome = download(remote, blob_digest(), kSize);
   ASSERT_FALSE(outcome.event.error) << outcome.event.error->message();
@@ -223,7 +207,7 @@ TEST_F(RemoteTest, ARegistryWithoutRangesIsReadAgainFromTheStart) {
 }
 
 TEST_F(RemoteTest, ADownloadThatAlwaysBreaksEndsAfterFiveRetries) {
-  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"cut","after":10}]})", {"--blob", kBlob});
+  Fake fake(R"({"faults":{"GET .*/blobs/":{"cut":10}}})", {"--blob", kBlob});
   Remote remote = open(fake.endpoint());
   Outcome outcome = download(remote, blob_digest(), kSize);
   ASSERT_TRUE(outcome.event.error);
@@ -233,7 +217,7 @@ TEST_F(RemoteTest, ADownloadThatAlwaysBreaksEndsAfterFiveRetries) {
 }
 
 TEST_F(RemoteTest, WrongBytesAreCorrupt) {
-  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"corrupt"}]})", {"--blob", kBlob});
+  Fake fake(R"({"faults":{"GET .*/blobs/":{"corrupt":true}}})", {"--blob", kBlob});
   Remote remote = open(fake.endpoint());
   Outcome outcome = download(remote, blob_digest(), kSize);
   ASSERT_TRUE(outcome.event.error);
@@ -255,8 +239,8 @@ TEST_F(RemoteTest, WrongSizesAreCorrupt) {
 
 TEST_F(RemoteTest, AStallIsGivenUp) {
   Fake fake(
-      R"({"rules":[{"match":"GET .*/blobs/","do":"stall","after":10},
-                   {"match":"GET .*/manifests/","do":"stall","after":1}]})",
+      R"({"faults":{"GET .*/blobs/":{"stall":10},
+                   "GET .*/manifests/":{"stall":1}}})",
       {"--blob", kBlob, "--manifest", "team/app:v1={\"m\":1}"});
   Remote remote = open(fake.endpoint());
   int64_t start = monotonic_ns();
@@ -270,7 +254,7 @@ TEST_F(RemoteTest, AStallIsGivenUp) {
 }
 
 TEST_F(RemoteTest, AByteASecondIsAStallToo) {
-  Fake fake(R"({"rules":[{"match":"GET .*/blobs/","do":"drip"}]})", {"--blob", kBlob});
+  Fake fake(R"({"faults":{"GET .*/blobs/":{"drip":true}}})", {"--blob", kBlob});
   Endpoint endpoint = fake.endpoint();
   endpoint.stall_ms = 2500;
   Remote remote = open(endpoint);
@@ -281,8 +265,8 @@ TEST_F(RemoteTest, AByteASecondIsAStallToo) {
 
 TEST_F(RemoteTest, PassingErrorsAreTriedAgain) {
   Fake fake(
-      R"({"rules":[{"match":"manifests","do":"status","code":503,"times":2},
-                   {"match":"blobs","do":"status","code":429,"headers":{"Retry-After":"0"},"times":2}]})",
+      R"({"faults":{"manifests":{"status":503,"times":2},
+                   "blobs":{"status":429,"headers":{"Retry-After":"0"},"times":2}}})",
       {"--blob", kBlob, "--manifest", "team/app:v1={}"});
   Remote remote = open(fake.endpoint());
   EXPECT_TRUE(remote.get_manifest("v1"));
@@ -290,11 +274,11 @@ TEST_F(RemoteTest, PassingErrorsAreTriedAgain) {
 }
 
 TEST_F(RemoteTest, ErrorsCarryTheRegistrysOwnWords) {
-  Fake fake(R"({"rules":[
-    {"match":"manifests/a","do":"status","code":403,"body":
+  Fake fake(R"({"faults":{
+    "manifests/a":{"status":403,"body":
      "{\"errors\":[{\"code\":\"DENIED\",\"message\":\"not \\u001b[31mfor you\"}]}"},
-    {"match":"manifests/b","do":"status","code":500},
-    {"match":"manifests/c","do":"status","code":429,"headers":{"Retry-After":"3600"}}]})");
+    "manifests/b":{"status":500},
+    "manifests/c":{"status":429,"headers":{"Retry-After":"3600"}}}})");
   Remote remote = open(fake.endpoint());
   expect_words(remote.get_manifest("a").error(), ErrorKind::kPermissionDenied,
                {"403", "not \\x1b[31mfor you (DENIED)"});
@@ -305,15 +289,15 @@ TEST_F(RemoteTest, ErrorsCarryTheRegistrysOwnWords) {
 }
 
 TEST_F(RemoteTest, AHugeManifestIsRefused) {
-  Fake fake(R"({"rules":[{"match":"manifests","do":"huge","size":2000000000}]})");
+  Fake fake(R"({"faults":{"manifests":{"huge":2000000000}}})");
   Remote remote = open(fake.endpoint());
   expect_words(remote.get_manifest("v1").error(), ErrorKind::kResourceExhausted, {"4194304"});
 }
 
 TEST_F(RemoteTest, AManifestThatIsNotTheAskedOneIsCorrupt) {
-  Fake fake(R"({"rules":[{"match":"manifests/sha256","do":"replace","body":"{\"evil\":1}"},
-                         {"match":"manifests/v1","do":"header","headers":
-                          {"Docker-Content-Digest":"sha256:../../etc/passwd"}}]})",
+  Fake fake(R"({"faults":{"manifests/sha256":{"replace":"{\"evil\":1}"},
+                         "manifests/v1":{"headers":
+                          {"Docker-Content-Digest":"sha256:../../etc/passwd"}}}})",
             {"--manifest", "team/app:v1={}"});
   Remote remote = open(fake.endpoint());
   expect_words(remote.get_manifest(sys::sha256("{}").str()).error(), ErrorKind::kCorrupt,
@@ -322,14 +306,14 @@ TEST_F(RemoteTest, AManifestThatIsNotTheAskedOneIsCorrupt) {
 }
 
 TEST_F(RemoteTest, AbsurdHeadersAreRefused) {
-  Fake fake(R"({"rules":[{"match":"manifests","do":"header","headers":{"X-Many":[)" +
+  Fake fake(R"({"faults":{"manifests":{"headers":{"X-Many":[)" +
                 [] {
                   std::string many;
                   for (int i = 0; i < 90; ++i)
                     many += (i ? ",\"" : "\"") + std::string(5000, 'a') + "\"";
                   return many;
                 }() +
-                R"(]}}]})",
+                R"(]}}}})",
             {"--manifest", "team/app:v1={}"});
   Remote remote = open(fake.endpoint());
   EXPECT_FALSE(remote.get_manifest("v1"));
@@ -338,15 +322,13 @@ TEST_F(RemoteTest, AbsurdHeadersAreRefused) {
 TEST_F(RemoteTest, CredentialsStayWithTheRegistryWhenItSendsUsOn) {
   Fake store("{}", {"--blob", kBlob, "--manifest", "team/app:v1={}"});
   std::string target = "http://" + store.address() + "/v2/team/app/blobs/" + blob_digest().str();
-  Fake fake(
-      R"({"auth":"none","rules":[{"match":"blobs","do":"status","code":307,"headers":{"Location":")" +
-          target + R"("}},{"match":"manifests/v1","do":"status","code":302,"headers":
-            {"Location":"/v2/team/app/manifests/v2"}}]})",
-      {"--manifest", "team/app:v2={}"});
-  Fake guard(
-      R"({"auth":"basic","rules":[{"match":"blobs","do":"status","code":307,"headers":{"Location":")" +
-          target + R"("}}]})",
-      {"--manifest", "team/app:v1={}"});
+  Fake fake(R"({"auth":"none","faults":{"blobs":{"status":307,"headers":{"Location":")" + target +
+                R"("}},"manifests/v1":{"status":302,"headers":
+            {"Location":"/v2/team/app/manifests/v2"}}}})",
+            {"--manifest", "team/app:v2={}"});
+  Fake guard(R"({"auth":"basic","faults":{"blobs":{"status":307,"headers":{"Location":")" + target +
+                 R"("}}}})",
+             {"--manifest", "team/app:v1={}"});
   Remote remote = open(guard.endpoint("secret"));
   ASSERT_TRUE(remote.get_manifest("v1"));
   EXPECT_FALSE(download(remote, blob_digest(), kSize).event.error);
@@ -358,8 +340,8 @@ TEST_F(RemoteTest, CredentialsStayWithTheRegistryWhenItSendsUsOn) {
 }
 
 TEST_F(RemoteTest, ARedirectLoopEnds) {
-  Fake fake(R"({"rules":[{"match":"manifests","do":"status","code":302,"headers":
-            {"Location":"/v2/team/app/manifests/v1"}}]})");
+  Fake fake(R"({"faults":{"manifests":{"status":302,"headers":
+            {"Location":"/v2/team/app/manifests/v1"}}}})");
   Remote remote = open(fake.endpoint());
   expect_words(remote.get_manifest("v1").error(), ErrorKind::kUnavailable, {"more than 10"});
   EXPECT_EQ(fake.count({"manifests"}), 11u);
@@ -410,11 +392,10 @@ TEST_F(RemoteTest, AnIdentityTokenStandsForThePassword) {
 }
 
 TEST_F(RemoteTest, ATokenThatHasExpiredIsRenewed) {
-  Fake fake(R"({"auth":"token","token_seconds":0.2})", {"--manifest", "team/app:v1={}"});
+  Fake fake(R"({"auth":"token"})", {"--manifest", "team/app:v1={}"});
   Remote remote = open(fake.endpoint("secret"));
   ASSERT_TRUE(remote.get_manifest("v1"));
-  timespec pause{0, 300'000'000};
-  nanosleep(&pause, nullptr);  // the token's life, which is what is tested
+  fake.expire_tokens();
   ASSERT_TRUE(remote.get_manifest("v1"));
   EXPECT_EQ(fake.count({"/token"}), 2u);
 }
@@ -432,7 +413,7 @@ TEST_F(RemoteTest, OneTokenServesTransfersThatBeginTogether) {
 }
 
 TEST_F(RemoteTest, AnUploadGoesOnWhereItBroke) {
-  Fake fake(R"({"rules":[{"match":"PUT .*uploads","do":"swallow","after":2000000,"times":1}]})");
+  Fake fake(R"({"faults":{"PUT .*uploads":{"swallow":2000000,"times":1}}})");
   Remote remote = open(fake.endpoint());
   std::string bytes = pattern(5'000'000, 3);
   std::optional<Error> error = upload(remote, bytes);
@@ -452,8 +433,8 @@ TEST_F(RemoteTest, AnUploadIsCutWhereTheRegistryAsksForChunks) {
 }
 
 TEST_F(RemoteTest, AnUploadThatIsRefusedSaysWhy) {
-  Fake fake(R"({"rules":[{"match":"PUT .*uploads","do":"status","code":400,"body":
-            "{\"errors\":[{\"code\":\"DIGEST_INVALID\",\"message\":\"no match\"}]}"}]})");
+  Fake fake(R"({"faults":{"PUT .*uploads":{"status":400,"body":
+            "{\"errors\":[{\"code\":\"DIGEST_INVALID\",\"message\":\"no match\"}]}"}}})");
   Remote remote = open(fake.endpoint());
   std::optional<Error> error = upload(remote, "content");
   ASSERT_TRUE(error);
