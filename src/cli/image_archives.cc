@@ -24,7 +24,7 @@ constexpr RefusedFlag kSaveLater[] = {{"platform"}};
 constexpr Flag kLoad[] = {
     {"input", 'i', kString, "Read a file, or the folder of an OCI layout, not standard input"},
     {"platform", 0, kString, "Which image of a multi-platform archive: OS[/ARCH[/VARIANT]]"},
-    {"quiet", 'q', kBool, "No output but errors"},
+    {"quiet", 'q', kBool, "No progress, which there is none of: names and errors only"},
 };
 
 constexpr Flag kPrune[] = {
@@ -91,7 +91,6 @@ Result<int> load_images(Invocation& call) {
   }
   TRY(engine::Engine * engine, call.context.engine());
   TRY(std::vector<store::Store::Loaded> loaded, engine->load(request));
-  if (call.flags.boolean("quiet")) return 0;
   std::string text;
   for (const store::Store::Loaded& one : loaded) {
     for (const oci::ImageRef& name : one.names)

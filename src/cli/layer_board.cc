@@ -73,7 +73,7 @@ LayerBoard::LayerBoard(int fd, Direction direction, std::string heading)
 void LayerBoard::show_heading() {
   if (heading_shown_) return;
   heading_shown_ = true;
-  write_text(fd_, heading_ + "\n");
+  if (!heading_.empty()) write_text(fd_, heading_ + "\n");
 }
 
 void LayerBoard::show(const LayerProgress& progress) {

@@ -15,7 +15,8 @@ namespace wherry::cli {
 class LayerBoard {
  public:
   enum class Direction { kPull, kPush };
-  // `heading`: said before the first layer, or by heading() at last; a line without its end.
+  // `heading`: said before the first layer, or by heading() at last; a line without its end, empty:
+  // none.
   LayerBoard(int fd, Direction direction, std::string heading);
 
   void show(const transfer::LayerProgress& progress);

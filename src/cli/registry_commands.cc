@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/layer_board.h"
 #include "cli/output.h"
@@ -52,14 +54,16 @@ Error tag_with_all_tags() {
       .set_hint("leave out the tag, or --all-tags");
 }
 
+// Of several tags of a repository the first says its name.
 Result<void> push_one(engine::Engine& engine, const oci::ImageRef& reference,
-                      const ParsedFlags& flags) {
+                      const ParsedFlags& flags, bool first) {
   bool quiet = flags.boolean("quiet");
-  LayerBoard board(STDOUT_FILENO, LayerBoard::Direction::kPush,
-                   fmt::format("The push refers to repository [{}]", reference.repository()));
+  LayerBoard board(
+      STDOUT_FILENO, LayerBoard::Direction::kPush,
+      first ? fmt::format("The push refers to repository [{}]", reference.repository()) : "");
   engine::PushRequest request{reference.familiar(), flags.boolean("recompress"), {}};
   if (!quiet) {
-    board.show_heading();
+    if (first) board.show_heading();
     request.progress = [&](const transfer::LayerProgress& layer) { board.show(layer); };
   }
   TRY(transfer::Pushed pushed, engine.push(request));
@@ -73,7 +77,7 @@ Result<void> push_one(engine::Engine& engine, const oci::ImageRef& reference,
       fmt::format("{}: digest: {} size: {}\n", *reference.tag(), pushed.digest.str(), pushed.size));
 }
 
-// Sorted by name, as the engine has them.
+// Sorted.
 Result<std::vector<oci::ImageRef>> local_tags(engine::Engine& engine,
                                               const oci::ImageRef& repository) {
   TRY(std::vector<store::Image> images, engine.images());
@@ -88,6 +92,7 @@ Result<std::vector<oci::ImageRef>> local_tags(engine::Engine& engine,
   if (references.empty())
     return Error(ErrorKind::kNotFound, "An image does not exist locally with the tag: " +
                                            repository.familiar_repository());
+  std::ranges::sort(references, {}, [](const oci::ImageRef& one) { return one.tag(); });
   return references;
 }
 
@@ -145,11 +150,12 @@ Result<int> push_images(Invocation& call) {
   TRY(engine::Engine * engine, call.context.engine());
   if (!all) {
     if (!quiet && is_name_only(name)) TRY_VOID(print("Using default tag: latest\n"));
-    TRY_VOID(push_one(*engine, reference, call.flags));
+    TRY_VOID(push_one(*engine, reference, call.flags, /*first=*/true));
     return 0;
   }
   TRY(std::vector<oci::ImageRef> references, local_tags(*engine, reference));
-  for (const oci::ImageRef& one : references) TRY_VOID(push_one(*engine, one, call.flags));
+  for (const oci::ImageRef& one : references)
+    TRY_VOID(push_one(*engine, one, call.flags, &one == &references.front()));
   return 0;
 }
 
