@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "oci/names.h"
 
 namespace wherry::oci {
 namespace {
@@ -10,20 +11,15 @@ namespace {
 constexpr const char* kDefaultDomain = "docker.io";
 constexpr const char* kLegacyDomain = "index.docker.io";
 constexpr const char* kOfficialPrefix = "library/";
-constexpr size_t kMaxName = 255;
-constexpr size_t kMaxTag = 128;
 
-bool is_lower_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
-bool is_alnum(char c) {
-  return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
-}
 bool is_upper(char c) {
   return c >= 'A' && c <= 'Z';
+}
+bool is_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || is_upper(c);
 }
 
 // For messages: bounded, and nothing in it can move a terminal's cursor.
@@ -70,31 +66,6 @@ bool is_domain(std::string_view domain) {
   return std::ranges::all_of(split(host, '.'), is_domain_label);
 }
 
-// [a-z0-9]+ joined by '.', '_', '__' or any number of '-'.
-bool is_path_component(std::string_view text) {
-  if (text.empty() || !is_lower_alnum(text.front()) || !is_lower_alnum(text.back())) return false;
-  for (size_t i = 0; i < text.size();) {
-    if (is_lower_alnum(text[i])) {
-      ++i;
-      continue;
-    }
-    size_t end = i;
-    while (end < text.size() && !is_lower_alnum(text[end])) ++end;
-    std::string_view separator = text.substr(i, end - i);
-    bool dashes = separator.find_first_not_of('-') == separator.npos;
-    if (!dashes && separator != "." && separator != "_" && separator != "__") return false;
-    i = end;
-  }
-  return true;
-}
-
-bool is_tag(std::string_view tag) {
-  if (tag.empty() || tag.size() > kMaxTag) return false;
-  if (!is_alnum(tag.front()) && tag.front() != '_') return false;
-  return std::ranges::all_of(
-      tag, [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; });
-}
-
 // Whether the part before the first '/' names a registry rather than a team on Docker Hub.
 bool names_a_registry(std::string_view first) {
   return first.find_first_of(".:") != first.npos || first == "localhost" ||
@@ -106,7 +77,7 @@ bool names_a_registry(std::string_view first) {
 Result<ImageRef> ImageRef::parse(std::string_view text) {
   if (text.empty()) return invalid(text, "it is empty");
   // Nothing valid is longer; the rest need not be looked at.
-  if (text.size() > kMaxName + kMaxTag + 100) return invalid(text, "it is too long");
+  if (text.size() > kMaxRepository + kMaxTag + 100) return invalid(text, "it is too long");
   ImageRef ref;
   std::string_view rest = text;
   if (size_t at = rest.find('@'); at != rest.npos) {
@@ -139,11 +110,12 @@ Result<ImageRef> ImageRef::parse(std::string_view text) {
   if (ref.domain_ == kLegacyDomain) ref.domain_ = kDefaultDomain;
   if (std::ranges::any_of(rest, is_upper))
     return invalid(text, "the repository's name must be lower case");
-  if (!std::ranges::all_of(split(rest, '/'), is_path_component))
-    return invalid(text, "the repository's name is not valid");
+  if (rest.size() > kMaxRepository) return invalid(text, "the name is longer than 255 bytes");
+  if (!is_repository(rest)) return invalid(text, "the repository's name is not valid");
   bool official = ref.domain_ == kDefaultDomain && rest.find('/') == rest.npos;
   ref.path_ = (official ? kOfficialPrefix : "") + std::string(rest);
-  if (ref.repository().size() > kMaxName) return invalid(text, "the name is longer than 255 bytes");
+  if (ref.repository().size() > kMaxRepository)
+    return invalid(text, "the name is longer than 255 bytes");
   return ref;
 }
 

@@ -1,5 +1,6 @@
 // Uploads: POST starts, mounts or takes a whole blob; PATCH appends; PUT ends; GET tells the state;
 // DELETE gives up.
+#include "oci/names.h"
 #include "registry/api.h"
 #include "registry/ranges.h"
 
@@ -123,7 +124,7 @@ Response Api::mount(const Route& route, const std::string& text) {
   response.status = 202;
   const std::string* from = route.parameter("from");
   if (from == nullptr) return response;
-  if (!valid_repository_name(*from))
+  if (!oci::is_repository(*from))
     return error_response(400, "NAME_INVALID", "invalid repository name in 'from'");
   Result<bool> mounted = blobs_.mount(*from, route.name, *digest);
   if (!mounted) return store_failure(mounted.error());

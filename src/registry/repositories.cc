@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/failpoint.h"
+#include "oci/names.h"
 
 namespace wherry::registry {
 namespace {
@@ -14,7 +15,7 @@ using LockMode = sys::FileLock::Mode;
 
 constexpr size_t kMaxMediaType = 256;
 constexpr size_t kMaxDigestText = 256;
-constexpr int kMaxNameParts = static_cast<int>(kMaxNameBytes) / 2 + 1;
+constexpr int kMaxNameParts = static_cast<int>(oci::kMaxRepository) / 2 + 1;
 
 std::string referrer_dir(const std::string& repository, const ContentDigest& subject) {
   return "repositories/" + repository + "/_referrers/" + subject.path();

@@ -3,36 +3,14 @@
 #include <vector>
 
 #include "base/text.h"
+#include "oci/names.h"
 #include "registry/http.h"
 
 namespace wherry::registry {
 namespace {
 
-constexpr size_t kMaxTagBytes = 128;
 constexpr size_t kMaxParameters = 32;
 constexpr size_t kUploadIdBytes = 32;
-
-bool is_lower_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-// [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*
-bool valid_component(std::string_view part) {
-  if (part.empty() || !is_lower_or_digit(part.front()) || !is_lower_or_digit(part.back()))
-    return false;
-  for (size_t i = 0; i < part.size();) {
-    if (is_lower_or_digit(part[i])) {
-      ++i;
-      continue;
-    }
-    size_t end = i;
-    while (end < part.size() && part[end] == part[i]) ++end;
-    size_t longest = part[i] == '.' ? 1 : part[i] == '_' ? 2 : part[i] == '-' ? part.size() : 0;
-    if (end - i > longest || !is_lower_or_digit(part[end])) return false;
-    i = end;
-  }
-  return true;
-}
 
 using Parts = std::vector<std::string>;
 
@@ -62,7 +40,7 @@ bool take_query(std::string_view query, Route& route) {
 // The name is what stands before the last `tail` parts.
 bool take_name(const Parts& parts, size_t tail, Route& route) {
   for (size_t i = 0; i + tail < parts.size(); ++i) route.name += (i == 0 ? "" : "/") + parts[i];
-  return valid_repository_name(route.name);
+  return oci::is_repository(route.name);
 }
 
 std::optional<RouteFault> take_reference(const std::string& text, Route& route) {
@@ -72,7 +50,7 @@ std::optional<RouteFault> take_reference(const std::string& text, Route& route) 
     route.reference = std::move(*digest);
     return std::nullopt;
   }
-  if (!valid_tag(text)) return RouteFault::kBadReference;
+  if (!oci::is_tag(text)) return RouteFault::kBadReference;
   route.reference = text;
   return std::nullopt;
 }
@@ -120,22 +98,6 @@ std::optional<RouteFault> take_path(const Parts& parts, Route& route) {
 }
 
 }  // namespace
-
-bool valid_repository_name(std::string_view name) {
-  if (name.empty() || name.size() > kMaxNameBytes) return false;
-  for (std::string_view part : split(name, '/'))
-    if (!valid_component(part)) return false;
-  return true;
-}
-
-bool valid_tag(std::string_view tag) {
-  if (tag.empty() || tag.size() > kMaxTagBytes || tag.front() == '.' || tag.front() == '-')
-    return false;
-  for (char c : tag)
-    if (!is_lower_or_digit(c) && !(c >= 'A' && c <= 'Z') && c != '_' && c != '.' && c != '-')
-      return false;
-  return true;
-}
 
 bool valid_upload_id(std::string_view id) {
   return id.size() == kUploadIdBytes && is_hex(id);

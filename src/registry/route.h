@@ -15,10 +15,6 @@
 
 namespace wherry::registry {
 
-inline constexpr size_t kMaxNameBytes = 255;
-
-bool valid_repository_name(std::string_view name);
-bool valid_tag(std::string_view tag);
 // 32 lower-case hex digits, as the server hands them out.
 bool valid_upload_id(std::string_view id);
 

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/names.h"
 #include "base/scope.h"
+#include "oci/names.h"
 #include "registry/route.h"
 #include "sys/file.h"
 
@@ -156,7 +157,8 @@ Result<std::shared_ptr<Upload>> Uploads::find(const std::string& repository,
   auto known = open_.find(id);
   if (known != open_.end())
     return known->second->repository == repository ? known->second : nullptr;
-  TRY(std::optional<std::string> name, root_.read("uploads/" + id + "/repository", kMaxNameBytes));
+  TRY(std::optional<std::string> name,
+      root_.read("uploads/" + id + "/repository", oci::kMaxRepository));
   if (!name || *name != repository) return std::shared_ptr<Upload>();
   Result<sys::Fd> file = sys::open_at(root_.fd(), data_path(id), O_RDONLY | O_NOFOLLOW);
   if (!file) return std::shared_ptr<Upload>();

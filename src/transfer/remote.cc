@@ -2,12 +2,12 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
 
 #include "base/text.h"
+#include "oci/names.h"
 #include "sys/sha256.h"
 #include "transfer/remote_helper.h"
 
@@ -21,17 +21,10 @@ using wire::Report;
 constexpr const char* kPatienceVariable = "WHERRY_TRANSFER_PATIENCE";
 constexpr size_t kMaxTags = 8u << 20;
 
-// Path components of the distribution spec, so that no name becomes another URL.
+// So that no name becomes another URL.
 Result<void> check_repository(const std::string& name) {
-  Error invalid(ErrorKind::kInvalidArgument, "invalid repository '" + name.substr(0, 255) + "'");
-  if (name.size() > 255) return invalid;
-  for (std::string_view part : split(name, '/')) {
-    bool plain = std::ranges::all_of(part, [](unsigned char c) {
-      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-    });
-    if (part.empty() || !plain || part.front() == '.' || part.front() == '-') return invalid;
-  }
-  return {};
+  if (oci::is_repository(name)) return {};
+  return Error(ErrorKind::kInvalidArgument, "invalid repository '" + name.substr(0, 255) + "'");
 }
 
 // A tag, or a digest.
@@ -40,14 +33,8 @@ Result<void> check_reference(const std::string& reference) {
     TRY(Digest digest, Digest::parse(reference));
     return {};
   }
-  bool plain = std::ranges::all_of(reference, [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  });
-  if (reference.empty() || reference.size() > 128 || !plain || reference.front() == '.' ||
-      reference.front() == '-')
-    return Error(ErrorKind::kInvalidArgument, "invalid tag '" + reference.substr(0, 128) + "'");
-  return {};
+  if (oci::is_tag(reference)) return {};
+  return Error(ErrorKind::kInvalidArgument, "invalid tag '" + reference.substr(0, 128) + "'");
 }
 
 wire::Patience patience_of(const Endpoint& endpoint) {

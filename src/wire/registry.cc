@@ -1,11 +1,10 @@
 #include "wire/registry.h"
 
-#include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "oci/json_reader.h"
+#include "oci/names.h"
 #include "sys/sha256.h"
 
 namespace wherry::wire {
@@ -38,19 +37,12 @@ Result<void> check_content_digest(const Response& response, const Digest& digest
                "the server calls it '" + shown(said) + "', but it is '" + digest.str() + "'");
 }
 
-bool is_tag(const std::string& name) {
-  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
-           c == '_' || c == '-';
-  });
-}
-
 Result<void> take_tags(const Response& response, std::string& lines) {
   TRY(json document, oci::parse_bounded(response.body, "tag list"));
   std::vector<std::string> tags;
   TRY_VOID(oci::take_texts(document, "tags", tags));
   for (const std::string& tag : tags) {
-    if (!is_tag(tag)) return Error(ErrorKind::kCorrupt, "invalid tag '" + shown(tag) + "'");
+    if (!oci::is_tag(tag)) return Error(ErrorKind::kCorrupt, "invalid tag '" + shown(tag) + "'");
     lines += tag + "\n";
   }
   if (lines.size() > kMaxTags)

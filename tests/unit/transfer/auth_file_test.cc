@@ -229,37 +229,5 @@ TEST(CredentialStore, KeepsIdentityTokensWithAHelperToo) {
   EXPECT_EQ(store.get("a.example")->value().identity_token, "token");
 }
 
-TEST(CredentialHelper, IsNamedWhenItIsNotThere) {
-  auto helper = CredentialHelper::find("vault", "/nowhere:relative");
-  ASSERT_FALSE(helper);
-  EXPECT_EQ(helper.error().message(), "credential helper 'docker-credential-vault' is not in PATH");
-  EXPECT_FALSE(CredentialHelper::find("../vault", "/usr/bin"));
-}
-
-TEST(CredentialHelper, IsNotWaitedForWithoutEnd) {
-  Folder folder;
-  write(folder / "docker-credential-slow", "#!/bin/sh\nexec sleep 1000\n", 0755);
-  auto helper = CredentialHelper::find("slow", folder / "", std::chrono::milliseconds(50));
-  ASSERT_TRUE(helper);
-  auto got = helper->get("a.example");
-  ASSERT_FALSE(got);
-  EXPECT_NE(got.error().message().find("did not answer in time"), std::string::npos);
-}
-
-TEST(CredentialHelper, MayNotSayTooMuchOrNonsense) {
-  Folder folder;
-  write(folder / "docker-credential-loud", "#!/bin/sh\nexec yes\n", 0755);
-  write(folder / "docker-credential-odd", "#!/bin/sh\necho '{\"Username\": 1}'\n", 0755);
-  write(folder / "docker-credential-angry", "#!/bin/sh\necho locked\nexit 3\n", 0755);
-  for (auto [name, words] : {std::pair{"loud", "longer than 256 KiB"},
-                             std::pair{"odd", "not understood"}, std::pair{"angry", "locked"}}) {
-    auto helper = CredentialHelper::find(name, folder / "");
-    ASSERT_TRUE(helper);
-    auto got = helper->get("a.example");
-    ASSERT_FALSE(got) << name;
-    EXPECT_NE(got.error().message().find(words), std::string::npos) << got.error().message();
-  }
-}
-
 }  // namespace
 }  // namespace wherry::transfer
