@@ -64,6 +64,22 @@ def milliseconds(command: list[str], env=None) -> float:
     return spent
 
 
+def build(command: list[str], dockerfile: str, env=None) -> float:
+    """Milliseconds of a build that reads its Dockerfile from standard input."""
+    begin = time.monotonic_ns()
+    done = subprocess.run(command, input=dockerfile, text=True, capture_output=True, env=env)
+    spent = (time.monotonic_ns() - begin) / 1e6
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: {done.returncode}: {done.stderr}")
+    return spent
+
+
+def buildkit(docker: peers.Dockerd) -> list[str]:
+    """Their client with BuildKit. It is entered through nsenter: its environment goes along by `env`."""
+    words = docker.command()
+    return [*words[:words.index("docker")], "DOCKER_BUILDKIT=1", *words[words.index("docker"):]]
+
+
 def interleaved(rounds: int, **sides) -> dict[str, list[float]]:
     """`sides`: name -> a function that runs once and gives its milliseconds. One unmeasured round first."""
     spent = {name: [] for name in sides}

@@ -51,6 +51,8 @@ struct BuildState {
 
   // Whether the user has asked to stop; remembered.
   bool interrupted();
+  // Shows build checks.
+  void warn(const std::vector<Warning>& warnings);
 };
 
 // An image as what a stage begins with.

@@ -22,10 +22,10 @@ Result<void> load(BuildState& build) {
   planning.build_args = build.build_args;
   planning.target = build.options.target;
   TRY(build.plan, plan_stages(build.file, planning));
-  for (const auto* warnings : {&build.file.warnings, &build.plan.warnings})
-    for (const Warning& warning : *warnings)
-      build.progress.warning(warning.rule + ": " + warning.message + " (line " +
-                             std::to_string(warning.place.first) + ")");
+  std::vector<Warning> warnings = build.file.warnings;
+  warnings.insert(warnings.end(), build.plan.warnings.begin(), build.plan.warnings.end());
+  build.warn(warnings);
+  TRY_VOID(enforce(build.file.checks, warnings));
   build.progress.end(Progress::Outcome::kRan, "");
   return {};
 }
@@ -46,7 +46,7 @@ Result<Digest> make(BuildState& build) {
 Result<Built> build(engine::BuildHost& host, const BuildOptions& options, Progress& progress) {
   TraceScope trace("build");
   TRY(store::Store * store, host.image_store());
-  TRY_VOID(store->sweep());
+  TRY_VOID(host.take_back());
   BuildState state(host, *store, options, progress);
   Result<void> loaded = load(state);
   if (!loaded) {

@@ -83,11 +83,25 @@ Result<std::vector<Digest>> Chain::diff_ids() const {
   return digests;
 }
 
-Result<LayerPtr> Layers::stored(const Digest& diff_id) {
-  auto layer = std::make_shared<Layer>();
-  TRY(layer->path, store_.layer_path(diff_id));
-  layer->diff_id = diff_id;
-  return layer;
+Result<store::Lease*> Layers::lease() {
+  if (!lease_) {
+    TRY(store::Lease made, store_.new_lease());
+    lease_.emplace(std::move(made));
+  }
+  return &*lease_;
+}
+
+Result<std::vector<LayerPtr>> Layers::stored(const std::vector<Digest>& diff_ids) {
+  TRY(store::Lease * held, lease());
+  TRY_VOID(held->hold(diff_ids));
+  std::vector<LayerPtr> layers;
+  for (const Digest& diff_id : diff_ids) {
+    auto layer = std::make_shared<Layer>();
+    TRY(layer->path, store_.layer_path(diff_id));
+    layer->diff_id = diff_id;
+    layers.push_back(std::move(layer));
+  }
+  return layers;
 }
 
 LayerPtr Layers::nothing() {
@@ -121,9 +135,10 @@ Result<std::optional<Layers::Hit>> Layers::find(const Digest& key) {
     hit.layer = nothing();
   } else {
     TRY(Digest diff_id, Digest::parse(row->layer));
-    TRY(bool whole, store_.has_layer(diff_id));
-    if (!whole) return std::optional<Hit>();
-    TRY(hit.layer, stored(diff_id));
+    Result<std::vector<LayerPtr>> whole = stored({diff_id});
+    if (!whole && whole.error().kind() == ErrorKind::kNotFound) return std::optional<Hit>();
+    if (!whole) return std::move(whole.error());
+    hit.layer = std::move(whole->front());
   }
   used_.push_back(key);
   return std::optional(std::move(hit));
@@ -160,8 +175,15 @@ Result<std::optional<store::Image>> Layers::commit(const std::optional<store::Ne
     layer->draft.reset();
   }
   int64_t now = wall_clock_ns();
-  TRY(std::optional<store::Image> made,
-      store_.commit(std::move(drafts), image, [&] { return record_steps(done, now); }));
+  TRY(store::Lease * held, lease());
+  auto within = [&]() -> Result<void> {
+    std::vector<Digest> made;
+    for (const LayerPtr& layer : done)
+      if (!layer->empty) made.push_back(*layer->diff_id);
+    TRY_VOID(held->hold_within(made));
+    return record_steps(done, now);
+  };
+  TRY(std::optional<store::Image> made, store_.commit(std::move(drafts), image, within));
   for (const LayerPtr& layer : done) {
     layer->record.reset();
     if (layer->empty) continue;

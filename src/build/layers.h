@@ -3,7 +3,8 @@
 // A step's changes are a draft of the store. Sealing starts a helper that computes the draft's
 // digests while later steps already stand on it; commit() makes what is finished durable, layers
 // and cache records together, in one sync and one transaction. So a step costs no sync of its own,
-// and a record never exists without its layer. Not thread-safe.
+// and a record never exists without its layer. What the build stands on is held by a lease: an rmi
+// or a prune beside it takes names and records, not layers. Not thread-safe.
 #pragma once
 
 #include <memory>
@@ -66,8 +67,9 @@ class Layers {
  public:
   Layers(store::Store& store, state::Database& database) : store_(store), database_(database) {}
 
-  // One that is in the store; kNotFound.
-  Result<LayerPtr> stored(const Digest& diff_id);
+  // Those that are in the store, in order; they stay there until this goes, whatever is removed
+  // meanwhile. kNotFound names the first that is not.
+  Result<std::vector<LayerPtr>> stored(const std::vector<Digest>& diff_ids);
   // A cached step that changed nothing.
   LayerPtr nothing();
   // The draft's tree is whole.
@@ -93,11 +95,13 @@ class Layers {
 
  private:
   Result<void> record_steps(const std::vector<LayerPtr>& done, int64_t now);
+  Result<store::Lease*> lease();
 
   store::Store& store_;
   state::Database& database_;
-  std::vector<LayerPtr> made_;  // not committed
-  std::vector<Digest> used_;    // keys that hit
+  std::optional<store::Lease> lease_;  // of all layers below and of those committed
+  std::vector<LayerPtr> made_;         // not committed
+  std::vector<Digest> used_;           // keys that hit
   std::vector<state::BuildStepRow> image_rows_;
   int64_t uncommitted_ms_ = 0;
 };

@@ -40,8 +40,8 @@ class Scope {
   RunEnv run_env(const std::vector<std::string>& env) const;
   // Declared ARGs with a value, "NAME=value", in order of declaration.
   std::vector<std::string> declared() const;
-  // Names asked for in vain by expanders of this scope: the UndefinedVar check. Clears them.
-  std::vector<std::string> take_unset();
+  // Names that expanders of this scope asked for in vain and no ARG declares. Clears them.
+  std::vector<std::string> take_undefined();
   char escape() const { return escape_; }
 
  private:

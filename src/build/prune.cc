@@ -1,18 +1,10 @@
 #include "build/prune.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "engine/tree_size.h"
+#include "build/caches.h"
 #include "state/build_steps.h"
 #include "state/images.h"
-#include "sys/file.h"
-#include "sys/lock.h"
 
 namespace wherry::build {
 namespace {
@@ -34,39 +26,6 @@ Result<std::vector<std::string>> choose(state::Database& database, const PruneOp
   return keys;
 }
 
-// One cache of RUN --mount=type=cache, unless a step uses it. Its bytes.
-Result<uint64_t> remove_cache(int caches, const std::string& path, const std::string& name,
-                              const PruneOptions& options, int64_t now) {
-  TRY(auto lock,
-      sys::FileLock::try_acquire(caches, name + ".lock", sys::FileLock::Mode::kExclusive));
-  struct stat info{};
-  if (!lock || fstatat(caches, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return 0;
-  int64_t used_ns = int64_t{info.st_atim.tv_sec} * 1000000000 + info.st_atim.tv_nsec;
-  if (options.unused_for_ns && used_ns > now - *options.unused_for_ns) return 0;
-  uint64_t bytes = engine::tree_size(path + "/" + name);
-  TRY_VOID(sys::remove_tree_at(caches, name));
-  unlinkat(caches, (name + ".lock").c_str(), 0);
-  return bytes;
-}
-
-Result<uint64_t> remove_caches(const std::string& root, const PruneOptions& options, int64_t now) {
-  std::string path = root + "/build/mounts";
-  Result<sys::Fd> caches = sys::open_file(path, O_RDONLY | O_DIRECTORY);
-  if (!caches) {
-    if (caches.error().errnum() == ENOENT) return 0;
-    return std::move(caches.error());
-  }
-  TRY(std::vector<std::string> names, sys::list_dir(caches->get()));
-  uint64_t bytes = 0;
-  for (const std::string& name : names) {
-    if (name.ends_with(".lock")) continue;
-    TRY_CTX(uint64_t freed, remove_cache(caches->get(), path, name, options, now),
-            "cannot remove a build's cache");
-    bytes += freed;
-  }
-  return bytes;
-}
-
 }  // namespace
 
 Result<Pruned> prune(engine::BuildHost& host, const PruneOptions& options) {
@@ -82,7 +41,7 @@ Result<Pruned> prune(engine::BuildHost& host, const PruneOptions& options) {
   }));
   TRY_VOID(failpoint("build.pruned"));
   if (options.all) {
-    TRY(uint64_t caches, remove_caches(host.root(), options, now));
+    TRY(uint64_t caches, remove_caches(host.root(), options.unused_for_ns, now));
     pruned.bytes += caches;
   }
   return pruned;

@@ -1,21 +1,15 @@
 #include "build/run_mounts.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "build/builder.h"
+#include "build/caches.h"
 #include "build/metadata.h"
-#include "sys/file.h"
-#include "sys/sha256.h"
 
 namespace wherry::build {
 namespace {
-
-constexpr int kMaxPrivate = 100;  // caches of one id in use at the same moment
 
 Error invalid(std::string message) {
   return Error(ErrorKind::kInvalidArgument, std::move(message));
@@ -67,13 +61,14 @@ Result<RunMounts> RunMounts::describe(const std::vector<Mount>& mounts,
                                       state::Database* database) {
   RunMounts described;
   for (const Mount& mount : mounts) {
+    if (mount.type == MountType::kSsh)
+      return Error(ErrorKind::kUnsupported, "ssh mounts are not supported")
+          .set_hint("give a key with --mount=type=secret, or fetch before the build");
     Planned planned{mount, target_of(mount, working_dir), nullptr, {}, nullptr};
     if (planned.target == "/") return invalid("invalid mount target \"/\"");
     if (planned.target.empty() && mount.type != MountType::kSecret)
       return invalid(fmt::format("a {} mount has no target", type_name(mount.type)));
     std::string content;
-    if (mount.type == MountType::kSsh)
-      return Error(ErrorKind::kUnsupported, "ssh mounts are not supported");
     bool seeded = mount.type == MountType::kCache && !mount.from.empty();
     if (mount.type == MountType::kBind || seeded) {
       TRY(planned.tree, find_tree(mount.from));
@@ -114,47 +109,24 @@ Result<void> RunMounts::materialize_bind(const Planned& planned, store::Store& s
   return {};
 }
 
-// <root>/build/mounts/<hash of the id>[-n]/data, and a lock beside it.
 Result<void> RunMounts::materialize_cache(const Planned& planned, const std::string& root,
                                           engine::StepRequest& request) {
   const Mount& mount = planned.mount;
-  std::string base = sys::sha256(cache_id(mount, planned.target)).hex();
-  std::string directory = root + "/build/mounts";
-  TRY(sys::Fd caches, sys::make_dirs(directory, 0700));
-  std::string name = base;
-  using Mode = sys::FileLock::Mode;
-  if (mount.sharing == Sharing::kPrivate) {
-    for (int attempt = 2;; ++attempt) {
-      TRY(auto lock, sys::FileLock::try_acquire(caches.get(), name + ".lock", Mode::kExclusive));
-      if (lock) {
-        locks_.push_back(std::move(*lock));
-        break;
-      }
-      if (attempt > kMaxPrivate)
-        return Error(ErrorKind::kResourceExhausted,
-                     "too many builds use the cache '" + cache_id(mount, planned.target) + "'");
-      name = base + "-" + std::to_string(attempt);
-    }
-  } else {
-    Mode mode = mount.sharing == Sharing::kLocked ? Mode::kExclusive : Mode::kShared;
-    TRY(sys::FileLock lock, sys::FileLock::acquire(caches.get(), name + ".lock", mode));
-    locks_.push_back(std::move(lock));
-  }
-  if (!sys::exists_at(caches.get(), name)) {
-    TRY(sys::Fd made, sys::make_dir_at(caches.get(), name, mount.mode.value_or(0755)));
-    if (fchown(made.get(), mount.uid.value_or(0), mount.gid.value_or(0)) != 0)
-      return Error::from_errno(errno, "cannot set the owner of a cache");
-    if (planned.tree != nullptr) {
-      CopySpec spec = bind_spec(planned);
-      spec.destination = "/";
-      TRY([[maybe_unused]] CopyReport report,
-          copy(planned.selection, spec, made.get(), locks_.back().fd()));
-    }
-  }
-  request.mounts.push_back({planned.target,
-                            "bind",
-                            directory + "/" + name,
-                            {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}});
+  CacheRequest wanted{.id = cache_id(mount, planned.target), .sharing = mount.sharing};
+  wanted.mode = mount.mode.value_or(wanted.mode);
+  wanted.uid = mount.uid.value_or(wanted.uid);
+  wanted.gid = mount.gid.value_or(wanted.gid);
+  auto fill = [&](int directory, int lock) -> Result<void> {
+    if (planned.tree == nullptr) return {};
+    CopySpec spec = bind_spec(planned);
+    spec.destination = "/";
+    TRY([[maybe_unused]] CopyReport report, copy(planned.selection, spec, directory, lock));
+    return {};
+  };
+  TRY(Cache cache, open_cache(root, wanted, fill));
+  request.mounts.push_back(
+      {planned.target, "bind", cache.path, {"rbind", "rprivate", mount.read_only ? "ro" : "rw"}});
+  locks_.push_back(std::move(cache.lock));
   return {};
 }
 

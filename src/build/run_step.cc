@@ -14,11 +14,19 @@ namespace {
 
 constexpr int kTickMs = 100;
 constexpr const char* kPipes = "/dev/pipes/";
+constexpr size_t kMaxQuoted = 1000;
+
+// As messages show it: a heredoc may be a whole script.
+std::string quoted(const std::vector<std::string>& argv) {
+  std::string text = join(argv, " ");
+  if (text.size() > kMaxQuoted) text = text.substr(0, kMaxQuoted) + "...";
+  return "\"" + text + "\"";
+}
 
 Error did_not_succeed(const std::vector<std::string>& argv, int code) {
   return Error(ErrorKind::kInvalidArgument,
-               fmt::format("process \"{}\" did not complete successfully: exit code: {}",
-                           join(argv, " "), code));
+               fmt::format("process {} did not complete successfully: exit code: {}", quoted(argv),
+                           code));
 }
 
 std::string network_mode(RunNetwork network, const std::string& otherwise) {
@@ -117,7 +125,7 @@ Result<std::optional<Layers::Hit>> StageBuilder::run_program(engine::StepRequest
   request.upper = draft.tree_path();
   request.work = draft.work_path();
   TRY_CTX(std::unique_ptr<engine::Step> step, build_.host.run_step(request),
-          fmt::format("process \"{}\" could not be started", join(request.argv, " ")));
+          fmt::format("process {} could not be started", quoted(request.argv)));
   std::optional<Layers::Hit> hit;
   TRY(int code, follow(*step, parts, hit));
   if (hit) return hit;

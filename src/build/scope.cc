@@ -1,5 +1,6 @@
 // ARG's scope in one stage.
 #include <algorithm>
+#include <utility>
 
 #include "build/metadata.h"
 #include "build/stages.h"
@@ -68,9 +69,11 @@ Scope::RunEnv Scope::run_env(const std::vector<std::string>& env) const {
   return result;
 }
 
-std::vector<std::string> Scope::take_unset() {
-  std::vector<std::string> names(unset_.begin(), unset_.end());
-  unset_.clear();
+std::vector<std::string> Scope::take_undefined() {
+  std::vector<std::string> names;
+  for (const std::string& name : std::exchange(unset_, {}))
+    if (std::ranges::none_of(declared_, [&](const auto& arg) { return arg.first == name; }))
+      names.push_back(name);
   return names;
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "build/dockerfile_words.h"
 #include "oci/platform.h"
 
 namespace wherry::build {
@@ -39,6 +40,12 @@ bool BuildState::interrupted() {
   return canceled;
 }
 
+void BuildState::warn(const std::vector<Warning>& warnings) {
+  for (const Warning& warning : warnings)
+    progress.warning(
+        fmt::format("{}: {} (line {})", warning.rule, warning.message, warning.place.first));
+}
+
 Error canceled_error() {
   return Error(ErrorKind::kUnavailable, "canceled");
 }
@@ -47,10 +54,11 @@ Result<StageResult> open_image(const store::Image& image, const std::string& nam
   StageResult opened;
   TRY_CTX(opened.config, oci::parse_image_config(image.config_json),
           "cannot read the configuration of image '" + name + "'");
-  for (const Digest& diff_id : opened.config.diff_ids) {
-    TRY_CTX(LayerPtr layer, layers.stored(diff_id), "cannot use image '" + name + "'");
-    opened.chain.push(std::move(layer));
-  }
+  Result<std::vector<LayerPtr>> stored = layers.stored(opened.config.diff_ids);
+  if (!stored && stored.error().kind() == ErrorKind::kNotFound)
+    stored.error().set_hint("if the image was removed a moment ago, build again");
+  if (!stored) return fail(std::move(stored), "cannot use image '" + name + "'");
+  for (LayerPtr& layer : *stored) opened.chain.push(std::move(layer));
   complete_history(opened.config);
   opened.config.diff_ids.clear();
   return opened;
@@ -205,7 +213,8 @@ Result<void> StageBuilder::execute(const Instruction& instruction) {
   if (!applied)
     done = std::move(applied.error());
   else
-    done = add_history(instruction, 0, true);
+    done = check_variables(instruction);
+  if (done) done = add_history(instruction, 0, true);
   if (done) return done;
   build_.progress.begin(++build_.parts, instruction.original);
   return failed(done.error(), instruction.place);
@@ -240,6 +249,7 @@ Result<std::optional<Layers::Hit>> StageBuilder::lookup(const KeyParts& parts) {
 // True: it was found in the cache.
 Result<bool> StageBuilder::try_step(const Instruction& instruction, const Prepare& prepare) {
   TRY(Prepared prepared, prepare());
+  TRY_VOID(check_variables(instruction));
   if (state_.chain.settles_within(kLookupGraceMs)) {
     TRY(std::optional<Layers::Hit> hit, lookup(prepared.parts));
     TRY(bool taken, take_hit(std::move(hit), instruction));
@@ -262,6 +272,28 @@ Result<bool> StageBuilder::try_step(const Instruction& instruction, const Prepar
   state_.chain.push(std::move(layer));
   TRY_VOID(add_history(instruction, created_ns, false));
   return false;
+}
+
+Result<void> StageBuilder::check_variables(const Instruction& instruction) {
+  std::vector<std::string> undefined = scope_.take_undefined();
+  if (!build_.file.checks.wants("UndefinedVar")) return {};
+  std::vector<std::string> known;
+  for (const std::vector<std::string>& variables : {state_.config.config.env, scope_.declared()})
+    for (const std::string& variable : variables)
+      known.push_back("$" + variable.substr(0, variable.find('=')));
+  std::vector<Warning> warnings;
+  for (const std::string& name : undefined) {
+    // What the instruction itself has just set was not there for its words.
+    std::vector<std::string_view> others;
+    for (const std::string& other : known)
+      if (other != "$" + name) others.push_back(other);
+    warnings.push_back({"UndefinedVar",
+                        "Usage of undefined variable '$" + name + "'" +
+                            did_you_mean("$" + name, others),
+                        instruction.place});
+  }
+  build_.warn(warnings);
+  return enforce(build_.file.checks, warnings);
 }
 
 Result<bool> StageBuilder::take_hit(std::optional<Layers::Hit> hit,

@@ -40,6 +40,8 @@ class StageBuilder {
   Result<void> layer_step(const Instruction& instruction, const Prepare& prepare);
   Result<bool> try_step(const Instruction& instruction, const Prepare& prepare);
   Result<Prepared> prepare_step(const Instruction& instruction);
+  // UndefinedVar, once the instruction's words are expanded. An error where checks are errors.
+  Result<void> check_variables(const Instruction& instruction);
   Result<bool> take_hit(std::optional<Layers::Hit> hit, const Instruction& instruction);
   Result<void> add_history(const Instruction& instruction, int64_t created_ns, bool empty);
   std::string title(const Instruction& instruction);

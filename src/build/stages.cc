@@ -231,7 +231,7 @@ std::string unconsumed_warning(const Dockerfile& file,
     if (!predefined && !used.contains(name)) names += (names.empty() ? "" : " ") + name;
   }
   if (names.empty()) return {};
-  return "[Warning] One or more build-args [" + names + "] were not consumed";
+  return "One or more build-args [" + names + "] were not consumed";
 }
 
 }  // namespace wherry::build

@@ -64,7 +64,7 @@ Result<Source> resolve_from(const StagePlan& plan, int stage, const std::string&
 
 // HTTP_PROXY and its kin: usable in RUN without ARG.
 bool is_proxy_arg(std::string_view name);
-// "[Warning] One or more build-args [X Y] were not consumed", or "" when all were.
+// "One or more build-args [X Y] were not consumed", or "" when all were.
 std::string unconsumed_warning(const Dockerfile& file,
                                const std::map<std::string, std::string>& build_args);
 

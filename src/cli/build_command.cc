@@ -1,8 +1,9 @@
 // build: from the command line to build::build and back.
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -10,6 +11,7 @@
 #include "cli/build_commands.h"
 #include "cli/build_progress.h"
 #include "cli/output.h"
+#include "cli/supervised.h"
 #include "sys/fd.h"
 #include "sys/file.h"
 
@@ -175,43 +177,29 @@ Result<build::BuildOptions> options_of(const Invocation& call) {
   return options;
 }
 
+std::string id_file_context(const std::string& path) {
+  return fmt::format("cannot write the image's id to '{}'", path);
+}
+
+// The id of an earlier build must not be taken for this one's.
+Result<void> remove_id_file(const std::string& path) {
+  struct stat info{};
+  if (lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return invalid(id_file_context(path) + ": it is no regular file");
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return Error::from_errno(errno, id_file_context(path));
+}
+
 Result<void> write_id_file(const std::string& path, const Digest& image) {
-  std::string context = fmt::format("cannot write the image's id to '{}'", path);
+  std::string context = id_file_context(path);
   size_t slash = path.rfind('/');
   std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (name.empty()) return invalid(context + ": it is a directory");
   TRY_CTX(sys::Fd directory, sys::open_file(parent, O_RDONLY | O_DIRECTORY), context);
   TRY_VOID_CTX(sys::write_file_atomic(directory.get(), name, image.str(), 0644, sys::Sync::kNone),
                context);
   return {};
 }
-
-// The signals that would end us become a descriptor that the builder watches, so that a step's
-// processes are ended and everything is given back.
-class Interrupts {
- public:
-  static Result<Interrupts> catch_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
-    sigprocmask(SIG_BLOCK, &set, nullptr);
-    Interrupts interrupts;
-    interrupts.fd_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!interrupts.fd_) return Error::from_errno(errno, "cannot watch for signals");
-    return interrupts;
-  }
-  int fd() const { return fd_.get(); }
-  // The signal that came, 0: none.
-  int received() const {
-    signalfd_siginfo info{};
-    return read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo)
-                                                              : 0;
-  }
-
- private:
-  sys::Fd fd_;
-};
 
 void summarize(const build::Built& built, int64_t began_ns) {
   auto steps = [](size_t count) { return fmt::format("{} step{}", count, count == 1 ? "" : "s"); };
@@ -220,34 +208,49 @@ void summarize(const build::Built& built, int64_t began_ns) {
                                steps(built.ran), built.cached));
 }
 
+Result<int> build_here(Invocation& call, const build::BuildOptions& options,
+                       build::Progress& progress, const std::string& id_file) {
+  int64_t began_ns = monotonic_ns();
+  TRY(engine::Engine * engine, call.context.engine());
+  TRY(engine::BuildHost * host, engine->build_host());
+  Result<build::Built> made = build::build(*host, options, progress);
+  if (!made && made.error().errnum() == ENOSPC)
+    made.error().set_hint(
+        "make room: 'wherry builder prune' removes steps that no image needs, 'wherry rmi' images");
+  TRY_CTX(build::Built built, std::move(made), "failed to build");
+  if (!id_file.empty()) TRY_VOID(write_id_file(id_file, built.image));
+  if (call.flags.boolean("quiet"))
+    TRY_VOID(print(built.image.str() + "\n"));
+  else
+    summarize(built, began_ns);
+  return 0;
+}
+
 }  // namespace
 
 constinit const FlagTable kBuildFlags{kBuild, kBuildLater};
 
 Result<int> build_image(Invocation& call) {
-  int64_t began_ns = monotonic_ns();
   TRY(build::BuildOptions options, options_of(call));
   bool quiet = call.flags.boolean("quiet");
-  TRY(std::unique_ptr<build::Progress> progress,
-      make_build_progress(quiet ? "quiet" : call.flags.text("progress")));
-  TRY(Interrupts interrupts, Interrupts::catch_signals());
-  options.interrupt = interrupts.fd();
-  TRY(engine::Engine * engine, call.context.engine());
-  TRY(engine::BuildHost * host, engine->build_host());
-  Result<build::Built> built = build::build(*host, options, *progress);
-  progress.reset();
-  if (!built) {
-    int signal = interrupts.received();
-    report_error(std::move(built.error()).wrap("failed to build"));
-    return signal == 0 ? 1 : 128 + signal;
-  }
-  if (std::string path = call.flags.text("iidfile"); !path.empty())
-    TRY_VOID(write_id_file(path, built->image));
-  if (quiet)
-    TRY_VOID(print(built->image.str() + "\n"));
-  else
-    summarize(*built, began_ns);
-  return 0;
+  std::string form = call.flags.text("progress");
+  if (quiet && form != "auto" && form != "quiet")
+    return invalid(fmt::format("--progress={} and --quiet cannot be used together", form));
+  TRY(std::unique_ptr<build::Progress> progress, make_build_progress(quiet ? "quiet" : form));
+  std::string id_file = call.flags.text("iidfile");
+  if (!id_file.empty()) TRY_VOID(remove_id_file(id_file));
+  auto work = [&](int stop) {
+    options.interrupt = stop;
+    Result<int> code = build_here(call, options, *progress, id_file);
+    progress.reset();
+    if (!code) report_error(code.error());
+    return code.value_or(1);
+  };
+  return run_supervised(work, [&]() -> Result<void> {
+    TRY(engine::Engine * engine, call.context.engine());
+    TRY(engine::BuildHost * host, engine->build_host());
+    return host->take_back();
+  });
 }
 
 }  // namespace wherry::cli

@@ -54,6 +54,9 @@ class BuildHost {
   virtual Result<store::Store*> image_store() = 0;
   virtual state::Database& state() = 0;
   virtual const std::string& root() const = 0;
+  // Gives back what commands that died have left: steps, leases, half-made layers. Beside others at
+  // work.
+  virtual Result<void> take_back() = 0;
   // The step's program runs when this returns. A program that cannot be executed is an error with
   // the runtime's words ("exec: ...").
   virtual Result<std::unique_ptr<Step>> run_step(const StepRequest& request) = 0;

@@ -160,6 +160,12 @@ Result<store::Store*> LocalEngine::image_store() {
   return store();
 }
 
+Result<void> LocalEngine::take_back() {
+  TRY_VOID(recover());
+  TRY(store::Store * images, store());
+  return images->sweep();
+}
+
 Result<store::Image> LocalEngine::base_image(const std::string& name, bool pull,
                                              const std::function<void(const std::string&)>& note) {
   TRY(store::Store * images, store());

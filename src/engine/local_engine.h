@@ -103,6 +103,7 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<store::Store*> image_store() override;
   state::Database& state() override { return database_; }
   const std::string& root() const override { return paths_.root; }
+  Result<void> take_back() override;
   Result<std::unique_ptr<Step>> run_step(const StepRequest& request) override;
   Result<store::Image> base_image(const std::string& name, bool pull,
                                   const std::function<void(const std::string&)>& note) override;

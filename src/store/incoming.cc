@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "state/blobs.h"
 #include "state/images.h"
+#include "store/store_state.h"
 #include "sys/file.h"
 
 namespace wherry::store {
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr std::string_view kBlobLine = "blob ";
+constexpr std::string_view kHoldLine = "hold ";
 constexpr size_t kMaxLockFile = 16u << 20;
 
 std::string lock_name(const std::string& name) {
@@ -27,11 +29,12 @@ Result<Moves> listed(int lock_fd) {
   TRY(std::string text, sys::read_all(lock_fd, kMaxLockFile));
   Moves moves;
   for (std::string_view line : split(text, '\n')) {
-    bool blob = line.starts_with(kBlobLine);
-    if (blob) line.remove_prefix(kBlobLine.size());
+    std::vector<Digest>* list = &moves.layers;
+    if (line.starts_with(kBlobLine)) list = &moves.blobs;
+    if (line.starts_with(kHoldLine)) list = &moves.held;
+    if (list != &moves.layers) line.remove_prefix(kBlobLine.size());
     // A line cut short by a power cut names something that was not moved yet.
-    if (Result<Digest> digest = Digest::from_hex(line))
-      (blob ? moves.blobs : moves.layers).push_back(std::move(*digest));
+    if (Result<Digest> digest = Digest::from_hex(line)) list->push_back(std::move(*digest));
   }
   return moves;
 }
@@ -54,8 +57,7 @@ Result<void> make_entry_dir(const Places& places, const std::string& name) {
 // What is listed and no record knows goes into the entry, so that it is removed with it. Under the
 // writers' lock: a commit of the same layer either has its record by now or has not moved it yet.
 Result<void> take_unrecorded(const Places& places, state::Database& database,
-                             const std::string& name, int lock_fd) {
-  TRY(Moves moves, listed(lock_fd));
+                             const std::string& name, const Moves& moves) {
   if (moves.layers.empty() && moves.blobs.empty()) return {};
   TRY(auto transaction, database.begin(state::Durability::kRelaxed));
   for (const Digest& diff_id : moves.layers) {
@@ -76,7 +78,11 @@ Result<void> take_unrecorded(const Places& places, state::Database& database,
 // The lock is held by the caller.
 Result<void> remove_entry(const Places& places, state::Database& database, const std::string& name,
                           int lock_fd) {
-  Result<void> taken = take_unrecorded(places, database, name, lock_fd);
+  Result<Moves> moves = listed(lock_fd);
+  Result<void> taken = moves ? take_unrecorded(places, database, name, *moves)
+                             : Result<void>(std::move(moves.error()));
+  if (taken && !moves->held.empty())
+    taken = forget_unneeded_layers(places, database, moves->held, name);
   Result<void> removed = sys::remove_tree_at(places.incoming.get(), name);
   // The lock file goes last: while it is there a sweep finds what is left.
   if (taken && removed) unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);
@@ -114,6 +120,7 @@ Result<void> Incoming::list(const Moves& moves, bool sync) {
   std::string text;
   for (const Digest& diff_id : moves.layers) text += diff_id.hex() + "\n";
   for (const Digest& blob : moves.blobs) text += std::string(kBlobLine) + blob.hex() + "\n";
+  for (const Digest& diff_id : moves.held) text += std::string(kHoldLine) + diff_id.hex() + "\n";
   TRY_VOID_CTX(sys::write_all(lock_.fd(), text), "cannot write '" + lock_name(name_) + "'");
   if (sync && fsync(lock_.fd()) != 0)
     return Error::from_errno(errno, "cannot sync '" + lock_name(name_) + "'");
@@ -135,6 +142,23 @@ Result<void> Incoming::move_to_blobs(const char* name, const Digest& blob) {
 
 Result<void> Incoming::take_layer(const Digest& diff_id) {
   return move_away(*places_, places_->layers.get(), diff_id, name_ + "/" + diff_id.hex());
+}
+
+Result<std::set<std::string>> leased_layers(const Places& places, const std::string& except) {
+  TRY(std::vector<std::string> names, sys::list_dir(places.incoming.get()));
+  std::set<std::string> held;
+  for (const std::string& name : names) {
+    if (!name.ends_with(kLockSuffix) || name == lock_name(except)) continue;
+    Result<sys::Fd> file = sys::open_at(places.incoming.get(), name, O_RDONLY | O_NOFOLLOW);
+    if (!file && file.error().errnum() == ENOENT) continue;
+    if (!file) return std::move(file.error());
+    TRY(Moves moves, listed(file->get()));
+    if (moves.held.empty()) continue;
+    TRY(bool alive, sys::is_locked(places.incoming.get(), name));
+    if (!alive) continue;
+    for (const Digest& diff_id : moves.held) held.insert(diff_id.hex());
+  }
+  return held;
 }
 
 Result<void> sweep_incoming(const Places& places, state::Database& database) {

@@ -2,11 +2,13 @@
 //
 //   incoming/<random>.lock   held exclusively as long as its maker lives; lists what it is about to
 //                            put into or take out of layers/ and blobs/, one a line: "<hex>" a
-//                            layer by its diff id, "blob <hex>" a blob
+//                            layer by its diff id, "blob <hex>" a blob; "hold <hex>" is a layer
+//                            that must stay as long as the lock is held (store/lease.h)
 //   incoming/<random>/       the thing
 // An entry whose lock is free belongs to nobody: sweep_incoming removes it, and of the layers and
-// blobs it lists those that no record knows. So a death at any point leaves only what a sweep
-// finds, and a sweep costs as much as there is in incoming/, not as the store is large.
+// blobs it lists those that no record knows, of those it held those that nobody needs. So a death
+// at any point leaves only what a sweep finds, and a sweep costs as much as there is in incoming/,
+// not as the store is large.
 #pragma once
 
 #include <string>
@@ -27,10 +29,11 @@ struct Places {
   sys::Fd blobs;  // blobs/sha256
 };
 
-// What an entry is about to move.
+// What an entry is about to move, and what it holds.
 struct Moves {
   std::vector<Digest> layers;  // diff ids
   std::vector<Digest> blobs;
+  std::vector<Digest> held;  // layers
 };
 
 class Incoming {

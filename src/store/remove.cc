@@ -81,6 +81,13 @@ Result<Plan> plan_by_id(const std::string& image_id, const std::vector<std::stri
   return Plan{tags, true};
 }
 
+// An image or a cached step has the layer, or a lease holds it.
+Result<bool> in_use(state::Database& database, const std::string& diff_id,
+                    const std::set<std::string>& leased) {
+  if (leased.contains(diff_id.substr(diff_id.find(':') + 1))) return true;
+  return state::layer_in_use(database, diff_id);
+}
+
 struct Unused {
   Moves moves;
   uint64_t bytes = 0;
@@ -125,12 +132,13 @@ Result<void> forget_blobs(state::Database& database, const std::string& diff_id,
 }
 
 // Deletes the image's rows and those of layers that nobody has any more, topmost first.
-Result<Unused> forget_image(state::Database& database, const std::string& image_id) {
+Result<Unused> forget_image(state::Database& database, const std::string& image_id,
+                            const std::set<std::string>& leased) {
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
   TRY_VOID(state::delete_image(database, image_id));
   Unused unused;
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    TRY(bool needed, state::layer_in_use(database, layer->diff_id));
+    TRY(bool needed, in_use(database, layer->diff_id, leased));
     TRY_VOID(needed ? forget_blobs(database, layer->diff_id, unused)
                     : forget_layer(database, *layer, unused));
   }
@@ -145,6 +153,30 @@ Result<void> take(Incoming& trash, const Unused& unused, Store::Removed& removed
 }
 
 }  // namespace
+
+Result<void> forget_unneeded_layers(const Places& places, state::Database& database,
+                                    const std::vector<Digest>& layers, const std::string& except) {
+  bool any = false;
+  for (const Digest& diff_id : layers) {
+    TRY(auto row, state::get_layer(database, diff_id.str()));
+    TRY(bool needed, state::layer_in_use(database, diff_id.str()));
+    any = any || (row && !needed);
+  }
+  if (!any) return {};
+  TRY(Incoming trash, Incoming::create(places, database));
+  TRY(auto transaction, database.begin());
+  TRY(std::set<std::string> leased, leased_layers(places, except));
+  Unused unused;
+  for (const Digest& diff_id : layers) {
+    TRY(auto row, state::get_layer(database, diff_id.str()));
+    TRY(bool needed, in_use(database, diff_id.str(), leased));
+    if (row && !needed) TRY_VOID(forget_layer(database, *row, unused));
+  }
+  TRY_VOID(trash.list(unused.moves, /*sync=*/true));
+  TRY_VOID(failpoint("store.lease.before"));
+  TRY_VOID(transaction.commit());
+  return failpoint("store.lease.recorded");
+}
 
 Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, const Users& in_use) {
   state::Database& database = state_->database;
@@ -164,7 +196,8 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
     removed.untagged.push_back(familiar(tag));
   }
   if (plan.delete_image) {
-    TRY(Unused unused, forget_image(database, id));
+    TRY(std::set<std::string> leased, leased_layers(state_->places));
+    TRY(Unused unused, forget_image(database, id, leased));
     removed.deleted.push_back(id);
     TRY_VOID(take(trash, unused, removed));
   }
@@ -181,8 +214,12 @@ Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within
   TRY(auto transaction, database.begin());
   TRY_VOID(within());
   TRY(std::vector<state::LayerRow> layers, state::unused_layers(database));
+  TRY(std::set<std::string> leased, leased_layers(state_->places));
   Unused unused;
-  for (const state::LayerRow& layer : layers) TRY_VOID(forget_layer(database, layer, unused));
+  for (const state::LayerRow& layer : layers) {
+    TRY(bool needed, in_use(database, layer.diff_id, leased));
+    if (!needed) TRY_VOID(forget_layer(database, layer, unused));
+  }
   TRY_VOID(trash.list(unused.moves, /*sync=*/true));
   TRY_VOID(failpoint("store.prune.before"));
   TRY_VOID(transaction.commit());

@@ -24,6 +24,7 @@
 #include "oci/reference.h"
 #include "state/database.h"
 #include "store/layer_draft.h"
+#include "store/lease.h"
 #include "sys/fd.h"
 
 namespace wherry::store {
@@ -89,6 +90,8 @@ class Store {
   // --- layers from elsewhere and from builds
   // A new draft with an empty tree (0755, root's).
   Result<LayerDraft> new_layer();
+  // Holds nothing yet.
+  Result<Lease> new_lease();
   // True: the layer is here and whole; a pull or build need not make it again.
   Result<bool> has_layer(const Digest& diff_id);
   // The layer's tree for an overlay, absolute. kNotFound.
@@ -162,9 +165,9 @@ class Store {
   Result<Removed> remove(std::string_view name_or_id, bool force,
                          const std::vector<std::pair<std::string, std::string>>& in_use);
 
-  // Removes layers that neither an image nor a cached step needs. `within` comes first, in the same
-  // transaction: it forgets steps. The bytes of their trees and
-  // blobs. Failpoints: store.prune.before, store.prune.recorded.
+  // Removes layers that neither an image nor a cached step needs and no lease holds. `within` comes
+  // first, in the same transaction: it forgets steps. The bytes of their trees and blobs.
+  // Failpoints: store.prune.before, store.prune.recorded.
   Result<uint64_t> prune_layers(const std::function<Result<void>()>& within);
 
   Result<MountPlan> mount_plan(const Image& image);

@@ -51,6 +51,11 @@ Result<std::vector<Digest>> commit_images(state::Database& database, const Place
 Result<std::string> make_manifest(state::Database& database, const std::string& config_json,
                                   const std::vector<Digest>& diff_ids);
 
+// Removes those of the layers that neither an image nor a cached step needs and no lease but the
+// one named `except` holds. One transaction, none when there is nothing to remove.
+Result<void> forget_unneeded_layers(const Places& places, state::Database& database,
+                                    const std::vector<Digest>& layers, const std::string& except);
+
 // Puts the file `name` of the entry in its place among the blobs and records it; one that is there
 // already is left alone. Within the caller's transaction.
 Result<void> place_blob(const Places& places, state::Database& database, Incoming& incoming,

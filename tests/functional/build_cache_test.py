@@ -196,3 +196,30 @@ class Steps(BuildTest):
         self.assertIn("Total reclaimed space: 0B", self.w.ok("builder", "prune", "-f", "--filter", "until=1h"))
         self.w.ok("builder", "prune", "-a", "-f")
         self.assertEqual(self.build(FROM + "RUN echo kept > /y\n").steps, [MISS])
+
+    def test_prune_knows_when_a_cache_mount_was_used(self):
+        step = "RUN --mount=type=cache,target=/c echo {} >> /c/log; wc -l < /c/log\n"
+        self.build(FROM + step.format(1))
+        self.w.ok("builder", "prune", "-a", "-f", "--filter", "until=1h")
+        self.assertEqual(self.build(FROM + step.format(2)).output("RUN"), ["2"])
+        for lock in (self.w.root / "build" / "mounts").glob("*.lock"):
+            self.age(lock)
+        # Used again, if only by a step that reads nothing in it.
+        self.build(FROM + "RUN --mount=type=cache,target=/c true\n")
+        self.w.ok("builder", "prune", "-a", "-f", "--filter", "until=1h")
+        self.assertEqual(self.build(FROM + step.format(3)).output("RUN"), ["3"])
+        for lock in (self.w.root / "build" / "mounts").glob("*.lock"):
+            self.age(lock)
+        self.w.ok("builder", "prune", "-a", "-f", "--filter", "until=1h")
+        self.assertEqual(self.build(FROM + step.format(4)).output("RUN"), ["1"])
+
+    def test_a_cache_that_was_half_filled_by_a_killed_build_is_filled_again(self):
+        dockerfile = FROM.replace("\n", " AS seed\n") + "RUN mkdir /s && echo first > /s/f\n" + FROM + \
+            "RUN --mount=type=cache,id=seeded,target=/c,from=seed,source=/s cat /c/f\n"
+        self.write({"Dockerfile": dockerfile})
+        killed = self.w.with_failpoint("build.cache.filled", "kill", "build", str(self.context))
+        self.assertEqual(killed.returncode, -9)
+        self.assertEqual(len([p for p in (self.w.root / "build/mounts").iterdir() if p.suffix == ".new"]), 1)
+        self.w.ok("ps")
+        self.assertEqual(self.build(dockerfile).output("RUN --mount"), ["first"])
+        self.assertEqual([p for p in (self.w.root / "build/mounts").iterdir() if ".new" in p.name], [])

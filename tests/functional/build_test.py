@@ -392,3 +392,70 @@ class OnATerminal(BuildTest):
         terminal = Terminal(self, "build", "--progress", "plain", "-t", "built", str(self.context))
         self.assertEqual(terminal.end(), 0)
         self.assertNotIn(b"\x1b[", terminal.output)
+
+
+class Checks(BuildTest):
+    def test_an_undefined_variable_is_named_where_it_is_used(self):
+        built = self.build(FROM + "ENV NAME=1\nENV A=$NAMES B=${C:-default}\nCOPY $NOWHERE f /\nARG D\nLABEL d=$D\n",
+                           files={"f": "1"})
+        self.assertIn("UndefinedVar: Usage of undefined variable '$NAMES' (did you mean $NAME?) (line 3)", built.err)
+        self.assertIn("UndefinedVar: Usage of undefined variable '$NOWHERE' (line 4)", built.err)
+        self.assertEqual(built.err.count("UndefinedVar"), 2, "neither a default nor a declared ARG is meant")
+
+    def test_checks_that_are_skipped_say_nothing(self):
+        built = self.build("# check=skip=UndefinedVar\n" + FROM + "ENV A=$NOWHERE\n")
+        self.assertNotIn("UndefinedVar", built.err)
+
+    def test_checks_may_be_errors(self):
+        built = self.try_build("# check=error=true\n" + FROM + "RUN echo ran\nENV a b\n")
+        self.assert_build_fails(built, "lint violation found for rules: LegacyKeyValueFormat", "check=error=true")
+        self.assertNotIn("echo ran", "".join(built.status), "before anything runs")
+        built = self.try_build("# check=error=true\n" + FROM + "COPY $NOWHERE f /\n", files={"f": "1"})
+        self.assert_build_fails(built, "lint violation found for rules: UndefinedVar", "Dockerfile:3")
+        self.assertEqual(self.w.ok("images", "-q", "built"), "")
+
+
+class Refusals(BuildTest):
+    def test_what_a_build_cannot_do_is_refused_by_name(self):
+        for step, words in (("RUN --security=insecure true", ("--security=insecure", "not supported")),
+                            ("RUN --mount=type=ssh true", ("ssh mounts are not supported", "type=secret")),
+                            ("RUN --device=gpu true", ("unknown flag: --device",)),
+                            ("ADD --keep-git-dir=true https://h/x.git /", ("--keep-git-dir", "not supported")),
+                            ("ADD https://h/x.git#v1 /", ("https://h/x.git#v1", "not supported", "clone it")),
+                            ("ADD git@h:x.git /", ("git@h:x.git", "not supported")),
+                            ("ADD --checksum=sha256:" + 64 * "0" + " f /", ("--checksum is for URLs",))):
+            with self.subTest(step):
+                self.assert_build_fails(self.try_build(FROM + step + "\n", files={"f": "1"}), *words, "2")
+
+    def test_flags_that_are_not_there_yet_are_refused_by_name(self):
+        for flag in ("--add-host=a:1.2.3.4", "--platform=linux/arm64", "--ssh=default", "--check", "--call=check",
+                     "--allow=network.host", "--output=x", "--push", "--build-context=a=b", "--cache-from=x",
+                     "--cache-to=x", "--no-cache-filter=x", "--memory=1g", "--ulimit=nofile=1"):
+            with self.subTest(flag):
+                done = self.w.try_run("build", flag, str(self.context))
+                self.assert_fails(done, 125, f"'{flag.split('=')[0]}' is not supported yet")
+
+    def test_a_base_of_another_platform_is_named(self):
+        self.assert_build_fails(self.try_build(f"FROM --platform=linux/arm64 {IMAGE}\n"), IMAGE, "linux/arm64",
+                                "Dockerfile:1")
+
+    def test_git_and_url_contexts_are_refused_with_a_remedy(self):
+        for context in ("https://h/x.git", "git@h:x.git", "http://h/x.tar", "github.com/x/y"):
+            with self.subTest(context):
+                self.assert_fails(self.w.try_run("build", context), 1, context, "not supported", "clone it first")
+
+    def test_an_id_file_never_holds_the_id_of_another_build(self):
+        file = self.context / "id"
+        file.write_text("sha256:old")
+        self.assert_build_fails(self.try_build(FROM + "RUN false\n", "--iidfile", str(file)))
+        self.assertFalse(file.exists())
+        self.assert_build_fails(self.try_build(FROM, "--iidfile", str(self.context)), "no regular file")
+        self.assert_build_fails(self.try_build(FROM, "--iidfile", "/no/such/id"), "/no/such/id", "no such file")
+
+    def test_quiet_and_another_form_of_progress_are_too_much(self):
+        self.assert_fails(self.w.try_run("build", "-q", "--progress", "plain", "."), 1, "--progress=plain", "--quiet")
+
+    def test_a_command_line_that_is_too_long_is_quoted_in_part(self):
+        built = self.try_build(FROM + "RUN true " + "x" * 200_000 + "\n")
+        self.assert_build_fails(built, "argument list too long", "Dockerfile:2")
+        self.assertLess(len(built.err.splitlines()[-1]), 2000)
