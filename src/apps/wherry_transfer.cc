@@ -1,7 +1,7 @@
 // wherry-transfer's main: a registry's repository for the socket at fd 0 (`serve`), or one
-// download. The latter: fd 0: the job, one JSON object {"url", "max_bytes"}; fd 1: the body; fd 3:
-// JSON lines {"bytes", "total"} (dropped when nobody reads), last {"done": bytes} or {"error":
-// {...}}.
+// download. The latter: fd 0: the job, one JSON object {"url", "max_bytes", "connect_ms",
+// "stall_ms"}; fd 1: the body; fd 3: JSON lines {"bytes", "total"} (dropped when nobody reads),
+// last {"done": bytes} or {"error": {...}}.
 #include <curl/curl.h>
 #include <fcntl.h>
 
@@ -32,10 +32,12 @@ std::string line_of(const json& event) {
 Result<wire::Download> read_job() {
   TRY(std::string text, sys::read_all(kJobFd, kMaxJob));
   json job = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!job.is_object() || !job.contains("url") || !job["url"].is_string() ||
-      !job.contains("max_bytes") || !job["max_bytes"].is_number_unsigned())
-    return Error(ErrorKind::kInvalidArgument, "the job is not understood");
-  return wire::Download{job["url"].get<std::string>(), job["max_bytes"].get<uint64_t>()};
+  Error unclear(ErrorKind::kInvalidArgument, "the job is not understood");
+  if (!job.is_object() || !job.contains("url") || !job["url"].is_string()) return unclear;
+  for (const char* number : {"max_bytes", "connect_ms", "stall_ms"})
+    if (!job.contains(number) || !job[number].is_number_unsigned()) return unclear;
+  return wire::Download{job["url"].get<std::string>(), job["max_bytes"].get<uint64_t>(),
+                        job["connect_ms"].get<uint32_t>(), job["stall_ms"].get<uint32_t>()};
 }
 
 // Progress may be lost: the event pipe must never hold up the body.

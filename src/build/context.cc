@@ -8,6 +8,7 @@
 
 #include "archive/unpack_client.h"
 #include "base/text.h"
+#include "build/archive_file.h"
 #include "build/ignore.h"
 #include "sys/fd.h"
 
@@ -28,17 +29,6 @@ bool is_remote(std::string_view path) {
   for (std::string_view prefix : {"http://", "https://", "git://", "ssh://", "git@", "github.com/"})
     if (path.starts_with(prefix)) return true;
   return false;
-}
-
-// A tar has its magic in the first header; the others are compressed streams.
-bool is_archive(std::string_view head) {
-  using namespace std::string_view_literals;
-  for (std::string_view magic : {"\x1f\x8b"sv, "BZh"sv,
-                                 "\xfd"
-                                 "7zXZ\0"sv,
-                                 "\x28\xb5\x2f\xfd"sv})
-    if (head.starts_with(magic)) return true;
-  return head.size() >= 262 && head.substr(257, 5) == "ustar";
 }
 
 std::string parent_of(const std::string& path) {
@@ -174,7 +164,7 @@ Result<Context> from_stdin(const std::string& dockerfile, store::Store& store) {
   TRY(std::string head, read_head(STDIN_FILENO));
   Context context;
   context.dockerfile_name = dockerfile.empty() ? kDefaultName : dockerfile;
-  if (!is_archive(head)) {
+  if (!starts_like_archive(head)) {
     if (!dockerfile.empty())
       return invalid("cannot use '" + dockerfile + "': standard input is a Dockerfile, no archive");
     TRY(context.dockerfile, read_rest(std::move(head), STDIN_FILENO));

@@ -70,8 +70,8 @@ struct Mount {
   std::string source;  // path in `from`; of an ssh mount nothing
   std::string target;  // as written; "": secret and ssh have defaults of their own
   bool read_only = false;
-  std::string
-      id;  // cache: default the target; secret: default the target's last name; ssh: default
+  // cache: "": the target; secret: the target's last name when nothing else is given.
+  std::string id;
   Sharing sharing = Sharing::kShared;
   bool required = false;
   std::optional<uint64_t> size;  // tmpfs

@@ -225,14 +225,10 @@ Result<std::vector<Pair>> read_pairs(const Parts& parts) {
   return pairs;
 }
 
-Result<Instruction::What> read_env(const Parts& parts) {
+template <typename Pairs>
+Result<Instruction::What> read_named(const Parts& parts) {
   TRY(std::vector<Pair> pairs, read_pairs(parts));
-  return Env{std::move(pairs)};
-}
-
-Result<Instruction::What> read_label(const Parts& parts) {
-  TRY(std::vector<Pair> pairs, read_pairs(parts));
-  return Label{std::move(pairs)};
+  return Pairs{std::move(pairs)};
 }
 
 Result<Instruction::What> read_arg(const Parts& parts) {
@@ -250,30 +246,18 @@ Result<Instruction::What> read_arg(const Parts& parts) {
 
 // ---- the rest
 
-Result<Instruction::What> read_workdir(const Parts& parts) {
-  TRY(std::string path, one_argument(parts));
-  return Workdir{std::move(path)};
-}
-Result<Instruction::What> read_user(const Parts& parts) {
-  TRY(std::string user, one_argument(parts));
-  return User{std::move(user)};
-}
-Result<Instruction::What> read_stop_signal(const Parts& parts) {
-  TRY(std::string signal, one_argument(parts));
-  return StopSignal{std::move(signal)};
-}
-Result<Instruction::What> read_maintainer(const Parts& parts) {
-  TRY(std::string name, one_argument(parts));
-  return Maintainer{std::move(name)};
+// WORKDIR, USER, STOPSIGNAL, MAINTAINER.
+template <typename OneText>
+Result<Instruction::What> read_text(const Parts& parts) {
+  TRY(std::string text, one_argument(parts));
+  return OneText{std::move(text)};
 }
 
-Result<Instruction::What> read_cmd(const Parts& parts) {
+// CMD, ENTRYPOINT.
+template <typename Program>
+Result<Instruction::What> read_program(const Parts& parts) {
   TRY_VOID(need_argument(parts));
-  return Cmd{command_of(parts.rest)};
-}
-Result<Instruction::What> read_entrypoint(const Parts& parts) {
-  TRY_VOID(need_argument(parts));
-  return Entrypoint{command_of(parts.rest)};
+  return Program{command_of(parts.rest)};
 }
 
 Result<Instruction::What> read_expose(const Parts& parts) {
@@ -382,22 +366,22 @@ struct Known {
 constexpr Known kKnown[] = {
     {"ADD", kAddFlags, read_copy},
     {"ARG", {}, read_arg},
-    {"CMD", {}, read_cmd},
+    {"CMD", {}, read_program<Cmd>},
     {"COPY", kCopyFlags, read_copy},
-    {"ENTRYPOINT", {}, read_entrypoint},
-    {"ENV", {}, read_env},
+    {"ENTRYPOINT", {}, read_program<Entrypoint>},
+    {"ENV", {}, read_named<Env>},
     {"EXPOSE", {}, read_expose},
     {"FROM", kFromFlags, read_from},
     {"HEALTHCHECK", kHealthFlags, read_healthcheck},
-    {"LABEL", {}, read_label},
-    {"MAINTAINER", {}, read_maintainer},
+    {"LABEL", {}, read_named<Label>},
+    {"MAINTAINER", {}, read_text<Maintainer>},
     {"ONBUILD", {}, read_onbuild},
     {"RUN", kRunFlags, read_run},
     {"SHELL", {}, read_shell},
-    {"STOPSIGNAL", {}, read_stop_signal},
-    {"USER", {}, read_user},
+    {"STOPSIGNAL", {}, read_text<StopSignal>},
+    {"USER", {}, read_text<User>},
     {"VOLUME", {}, read_volume},
-    {"WORKDIR", {}, read_workdir},
+    {"WORKDIR", {}, read_text<Workdir>},
 };
 
 Error unknown_instruction(const std::string& word, std::string_view name) {

@@ -183,9 +183,14 @@ class MountReader {
     if (needs_target && mount_.target.empty())
       return invalid("a mount of type '" + type_name_ + "' needs a target")
           .set_hint("add target=/path");
-    if (mount_.type == MountType::kSecret && mount_.id.empty() && mount_.source.empty() &&
-        mount_.target.empty())
-      return invalid("a mount of type 'secret' needs an id or a target");
+    return mount_.type == MountType::kSecret ? name_secret() : Result<void>();
+  }
+
+  // A source is another word for the id; without both it is the target's last name.
+  Result<void> name_secret() {
+    if (!mount_.source.empty()) mount_.id = mount_.source;
+    if (mount_.id.empty()) mount_.id = mount_.target.substr(mount_.target.rfind('/') + 1);
+    if (mount_.id.empty()) return invalid("a mount of type 'secret' needs an id or a target");
     return {};
   }
 
@@ -196,6 +201,10 @@ class MountReader {
 };
 
 }  // namespace
+
+std::string_view mount_type_name(MountType type) {
+  return kTypes[static_cast<size_t>(type)];
+}
 
 Result<Mount> read_mount(std::string_view text, const Expander* expander) {
   return MountReader(expander).run(text);

@@ -10,4 +10,7 @@ namespace wherry::build {
 // what can be said of a mount when the file is parsed.
 Result<Mount> read_mount(std::string_view text, const Expander* expander);
 
+// "bind", "cache", ...
+std::string_view mount_type_name(MountType type);
+
 }  // namespace wherry::build

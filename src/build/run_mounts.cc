@@ -7,6 +7,7 @@
 #include "build/builder.h"
 #include "build/caches.h"
 #include "build/metadata.h"
+#include "build/mount.h"
 
 namespace wherry::build {
 namespace {
@@ -19,26 +20,11 @@ std::string number(const std::optional<uint32_t>& value) {
   return value ? std::to_string(*value) : "";
 }
 
-const char* type_name(MountType type) {
-  switch (type) {
-    case MountType::kBind:
-      return "bind";
-    case MountType::kCache:
-      return "cache";
-    case MountType::kTmpfs:
-      return "tmpfs";
-    case MountType::kSecret:
-      return "secret";
-    case MountType::kSsh:
-      return "ssh";
-  }
-  return "";
-}
-
 // Secrets have a place of their own when none is given; with a variable alone they have none.
 std::string target_of(const Mount& mount, const std::string& working_dir) {
   if (!mount.target.empty()) return working_directory(working_dir, mount.target);
-  if (mount.type == MountType::kSecret && !mount.env) return "/run/secrets/" + mount.id;
+  if (mount.type == MountType::kSecret && !mount.env)
+    return "/run/secrets/" + mount.id.substr(mount.id.rfind('/') + 1);
   return "";
 }
 
@@ -67,7 +53,7 @@ Result<RunMounts> RunMounts::describe(const std::vector<Mount>& mounts,
     Planned planned{mount, target_of(mount, working_dir), nullptr, {}, nullptr};
     if (planned.target == "/") return invalid("invalid mount target \"/\"");
     if (planned.target.empty() && mount.type != MountType::kSecret)
-      return invalid(fmt::format("a {} mount has no target", type_name(mount.type)));
+      return invalid(fmt::format("a {} mount has no target", mount_type_name(mount.type)));
     std::string content;
     bool seeded = mount.type == MountType::kCache && !mount.from.empty();
     if (mount.type == MountType::kBind || seeded) {
@@ -85,7 +71,7 @@ Result<RunMounts> RunMounts::describe(const std::vector<Mount>& mounts,
     // The contents of caches and secrets are not part of what the step is.
     described.definitions_.push_back(fmt::format(
         "type={},target={},ro={},content={},size={},mode={},uid={},gid={},env={},from={}",
-        type_name(mount.type), planned.target, mount.read_only ? 1 : 0, content,
+        mount_type_name(mount.type), planned.target, mount.read_only ? 1 : 0, content,
         mount.size ? std::to_string(*mount.size) : "", number(mount.mode), number(mount.uid),
         number(mount.gid), mount.env.value_or(""), seeded ? mount.from : ""));
     described.planned_.push_back(std::move(planned));

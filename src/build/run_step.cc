@@ -24,9 +24,9 @@ std::string quoted(const std::vector<std::string>& argv) {
 }
 
 Error did_not_succeed(const std::vector<std::string>& argv, int code) {
-  return Error(ErrorKind::kInvalidArgument,
-               fmt::format("process {} did not complete successfully: exit code: {}", quoted(argv),
-                           code));
+  return Error(
+      ErrorKind::kInvalidArgument,
+      fmt::format("process {} did not complete successfully: exit code: {}", quoted(argv), code));
 }
 
 std::string network_mode(RunNetwork network, const std::string& otherwise) {

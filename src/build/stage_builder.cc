@@ -287,10 +287,10 @@ Result<void> StageBuilder::check_variables(const Instruction& instruction) {
     std::vector<std::string_view> others;
     for (const std::string& other : known)
       if (other != "$" + name) others.push_back(other);
-    warnings.push_back({"UndefinedVar",
-                        "Usage of undefined variable '$" + name + "'" +
-                            did_you_mean("$" + name, others),
-                        instruction.place});
+    warnings.push_back(
+        {"UndefinedVar",
+         "Usage of undefined variable '$" + name + "'" + did_you_mean("$" + name, others),
+         instruction.place});
   }
   build_.warn(warnings);
   return enforce(build_.file.checks, warnings);

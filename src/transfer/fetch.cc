@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "transfer/helper_environment.h"
+#include "transfer/patience.h"
 
 namespace wherry::transfer {
 namespace {
@@ -59,7 +60,11 @@ Result<Fetch> fetch_url(const std::string& url, uint64_t max_bytes) {
   // A helper that refuses the job without reading all of it must be an error, not a wait.
   job.read.reset();
   Fetch fetch(std::move(child), std::move(body.read), std::move(events.read));
-  json request = {{"url", url}, {"max_bytes", max_bytes}};
+  wire::Patience limits = patience({});
+  json request = {{"url", url},
+                  {"max_bytes", max_bytes},
+                  {"connect_ms", limits.connect_ms},
+                  {"stall_ms", limits.stall_ms}};
   TRY_VOID_CTX(
       sys::write_all(job.write.get(), request.dump(-1, ' ', false, json::error_handler_t::replace)),
       context);

@@ -3,12 +3,12 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <map>
 
 #include "base/text.h"
 #include "oci/names.h"
 #include "sys/sha256.h"
+#include "transfer/patience.h"
 #include "transfer/remote_helper.h"
 
 namespace wherry::transfer {
@@ -18,7 +18,6 @@ using wire::Message;
 using wire::Operation;
 using wire::Report;
 
-constexpr const char* kPatienceVariable = "WHERRY_TRANSFER_PATIENCE";
 constexpr size_t kMaxTags = 8u << 20;
 
 // So that no name becomes another URL.
@@ -35,18 +34,6 @@ Result<void> check_reference(const std::string& reference) {
   }
   if (oci::is_tag(reference)) return {};
   return Error(ErrorKind::kInvalidArgument, "invalid tag '" + reference.substr(0, 128) + "'");
-}
-
-wire::Patience patience_of(const Endpoint& endpoint) {
-  wire::Patience patience{endpoint.connect_ms, endpoint.stall_ms, endpoint.backoff_ms};
-  const char* variable = getenv(kPatienceVariable);
-  if (variable == nullptr) return patience;
-  std::vector<std::string_view> parts = split(variable, ',');
-  uint32_t* targets[] = {&patience.connect_ms, &patience.stall_ms, &patience.backoff_ms};
-  for (size_t i = 0; i < parts.size() && i < std::size(targets); ++i)
-    if (std::optional<uint64_t> ms = parse_u64(parts[i]); ms && *ms <= 3'600'000)
-      *targets[i] = static_cast<uint32_t>(*ms);
-  return patience;
 }
 
 // Small texts that do not fit in a packet travel in one of these.
@@ -142,7 +129,7 @@ Result<Remote> Remote::open(const Endpoint& endpoint, const std::string& reposit
   opening.actions = actions;
   opening.also_pull = also_pull;
   opening.verify_tls = endpoint.verify_tls;
-  opening.patience = patience_of(endpoint);
+  opening.patience = patience({endpoint.connect_ms, endpoint.stall_ms, endpoint.backoff_ms});
   if (endpoint.credentials) {
     opening.has_credentials = true;
     opening.username = endpoint.credentials->username;

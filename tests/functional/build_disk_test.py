@@ -1,10 +1,8 @@
 """A disk that is really full during a build: what failed, why and what to do; the disk is as before; then it works."""
-import http.server
 import os
-import threading
 
 from base import IMAGE
-from builds import FROM, Built, BuildTest
+from builds import FROM, Built, BuildTest, FileServer
 from harness import images
 from harness.powercut import PowerCutDisk
 from harness.wherry import Wherry
@@ -45,23 +43,5 @@ class FullDisk(BuildTest):
         self.fails(FROM + f"RUN dd if=/dev/zero of=/big bs=1048576 count={BIG >> 20}\n", "exit code: 1", "Dockerfile:2")
 
     def test_add_of_a_url(self):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(BIG))
-                self.end_headers()
-                try:
-                    for _ in range(BIG >> 20):
-                        self.wfile.write(b"x" * (1 << 20))
-                except OSError:
-                    pass
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        url = f"http://127.0.0.1:{server.server_address[1]}/big"
+        url = FileServer(self, bytes(BIG)).url
         self.fails(FROM + f"ADD {url} /\n", "ADD failed", url, "Dockerfile:2", "builder prune")

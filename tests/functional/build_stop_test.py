@@ -2,45 +2,13 @@
 import os
 import pathlib
 import signal
-import socket
-import threading
 import time
 
-from builds import FROM, BuildTest
+from builds import FROM, BuildTest, FileServer
 from harness.lying_registry import FakeRegistry, Fault, tar_of
 
 # What may be on the way between the signal and the end: 0.7 s of grace, then the helpers' end.
 PROMPTLY = 2.0
-
-
-class Stalling:
-    """A server that answers with the beginning of a file and then says nothing."""
-
-    def __init__(self, test):
-        self.asked = threading.Event()
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._open = []
-        threading.Thread(target=self._serve, daemon=True).start()
-        test.addCleanup(self.close)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/file"
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self._open.append(connection)
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
-            self.asked.set()
-
-    def close(self):
-        for connection in [self._socket, *self._open]:
-            connection.close()
 
 
 class Stopped(BuildTest):
@@ -86,7 +54,7 @@ class Stopped(BuildTest):
             self.stop(build)
 
     def test_while_a_url_is_fetched(self):
-        server = Stalling(self)
+        server = FileServer(self, b"x" * 1_000_000, stall=1000)
         build = self.begin(FROM + f"ADD {server.url} /\n")
         server.asked.wait(20)
         self.stop(build, signal.SIGTERM)
@@ -128,7 +96,7 @@ class Stopped(BuildTest):
         self.nothing_left()
 
     def test_a_second_signal_does_not_wait(self):
-        server = Stalling(self)
+        server = FileServer(self, b"x" * 1_000_000, stall=1000)
         build = self.begin(FROM + f"ADD {server.url} /\n")
         server.asked.wait(20)
         build.send_signal(signal.SIGINT)

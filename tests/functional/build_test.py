@@ -1,16 +1,18 @@
 """wherry build: what each instruction does to the image, and how a build speaks."""
-import http.server
+import hashlib
 import io
+import os
 import re
+import socket
 import tarfile
-import threading
 
 from base import IMAGE
-from builds import FROM, Built, BuildTest
+from builds import FROM, Built, BuildTest, FileServer
 from harness import images
 from harness.archives import layer_tar
 from harness.fake_registry import FakeRegistry
 from terminal_test import Terminal
+from transfer_base import IMPATIENT
 
 
 class Instructions(BuildTest):
@@ -79,6 +81,22 @@ CMD ["-c", "id -un; pwd; echo $B"]
     def test_workdir_is_made_and_belongs_to_the_user(self):
         self.build(FROM + "USER web\nWORKDIR /made/here\nUSER root\nWORKDIR sub\n")
         self.assertEqual(self.inside("stat -c '%U %a' /made/here /made/here/sub"), "web 755\nroot 755\n")
+
+    def test_the_callers_umask_changes_nothing(self):
+        self.write({"Dockerfile": FROM + "WORKDIR /a/b\nCOPY f /c/d/\nCOPY <<g /\ng\nRUN touch /h\n", "f": "1"})
+        (self.context / "f").chmod(0o644)
+        done = self.w.start("build", "-t", "built", str(self.context), preexec_fn=lambda: os.umask(0o077))
+        self.assertEqual(done.wait(60), 0, done.communicate())
+        done.communicate()
+        self.assertEqual(self.inside("stat -c %a /a /a/b /c /c/d /c/d/f /g /h").split(),
+                         ["755", "755", "755", "755", "644", "644", "644"])
+
+    def test_a_working_directory_behind_a_link_of_the_image(self):
+        self.build(FROM + "RUN mkdir /real && ln -s /real /link && ln -s /missing /dangling\nWORKDIR /link/new\n"
+                   "WORKDIR /dangling/new\n")
+        self.assertEqual(self.inside("ls -d /real/new /missing/new; readlink /link; readlink /dangling").split(),
+                         ["/missing/new", "/real/new", "/real", "/missing"])
+        self.assert_build_fails(self.try_build(FROM + "WORKDIR /etc/passwd/x\n"), "/etc/passwd", "not a directory")
 
     def test_copy_keeps_modes_and_changes_owners(self):
         self.write({"tree/a": "A", "tree/sub/b": "B"})
@@ -222,6 +240,13 @@ class Mounts(BuildTest):
         built = self.build(dockerfile, "--secret", "id=pw,env=OTHER", env={"OTHER": "changed"})
         self.assertEqual(built.steps, ["CACHED", "CACHED"], "its content is no part of the key")
 
+    def test_a_secret_is_named_by_its_source_or_its_target(self):
+        built = self.build(FROM + "RUN --mount=type=secret,target=/keys/pw cat /keys/pw\n"
+                           "RUN --mount=type=secret,source=pw cat /run/secrets/pw\n",
+                           "--secret", "id=pw,env=OTHER", env={"OTHER": "hunter2"})
+        self.assertEqual([built.output("RUN --mount=type=secret,target"), built.output("RUN --mount=type=secret,source")],
+                         [["hunter2"]] * 2)
+
     def test_a_required_secret_that_is_missing_is_named(self):
         built = self.try_build(FROM + "RUN --mount=type=secret,id=pw,required true\n")
         self.assert_build_fails(built, "secret pw: not found", "--secret id=pw")
@@ -350,28 +375,49 @@ class Remote(BuildTest):
             self.w.ok("rmi", f"{registry.host}/base:1")
 
     def test_add_fetches_a_url_and_its_content_is_the_key(self):
-        content = {"body": b"first"}
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(content["body"])))
-                self.end_headers()
-                self.wfile.write(content["body"])
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        dockerfile = FROM + f"ADD http://127.0.0.1:{server.server_address[1]}/dir/name.txt /got/\n"
+        server = FileServer(self, b"first")
+        dockerfile = FROM + f"ADD {server.url} /got/\n"
         self.build(dockerfile)
         self.assertEqual(self.inside("cat /got/name.txt; stat -c %a /got/name.txt"), "first600\n")
         self.assertEqual(self.build(dockerfile).steps, ["CACHED"])
-        content["body"] = b"second"
+        server.body = b"second"
         self.assertEqual(self.build(dockerfile).steps, ["DONE"])
+
+    def test_a_checksum_is_asked_for_and_kept(self):
+        server = FileServer(self)
+        right = "sha256:" + hashlib.sha256(server.body).hexdigest()
+        self.build(FROM + f"ADD --checksum={right} {server.url} /f\n")
+        self.assertEqual(self.inside("cat /f"), "content")
+        wrong = "sha256:" + 64 * "0"
+        # Also when the step was made with the right one before.
+        self.refused(server, f"--checksum={wrong}", f"digest mismatch {right}: {wrong}", "not the one that --checksum")
+
+    def refused(self, server, flags: str, *words: str, env=None):
+        """The build fails and leaves nothing; with an honest server it succeeds."""
+        built = self.try_build(FROM + f"ADD {flags} {server.url} /f\n", tag="refused", env=env)
+        self.assert_build_fails(built, "ADD failed", server.url, "Dockerfile:2", *words)
+        self.assertEqual(self.w.ok("images", "-q", "refused"), "")
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+        server.cut, server.stall, server.status = None, None, "200 OK"
+        self.build(FROM + f"ADD {server.url} /f\n", tag="refused")
+        self.assertEqual(self.inside("cat /f", "refused").encode(), server.body)
+        self.w.ok("rmi", "refused")
+
+    def test_a_url_that_is_not_there(self):
+        self.refused(FileServer(self, status="404 Not Found"), "", "404")
+
+    def test_a_server_that_cuts_the_file(self):
+        self.refused(FileServer(self, b"x" * 1000, cut=500), "")
+
+    def test_a_server_that_stalls(self):
+        self.refused(FileServer(self, b"x" * 100_000, stall=500), "", env=IMPATIENT)
+
+    def test_a_server_that_does_not_listen(self):
+        # Nobody is given this port: it is taken, and nobody listens.
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/f"
+            self.assert_build_fails(self.try_build(FROM + f"ADD {url} /f\n"), "ADD failed", url, "connect")
 
 
 class OnATerminal(BuildTest):
@@ -410,9 +456,9 @@ class Checks(BuildTest):
         built = self.try_build("# check=error=true\n" + FROM + "RUN echo ran\nENV a b\n")
         self.assert_build_fails(built, "lint violation found for rules: LegacyKeyValueFormat", "check=error=true")
         self.assertNotIn("echo ran", "".join(built.status), "before anything runs")
-        built = self.try_build("# check=error=true\n" + FROM + "COPY $NOWHERE f /\n", files={"f": "1"})
+        built = self.try_build("# check=error=true\n" + FROM + "COPY $NOWHERE f /\n", files={"f": "1"}, tag="strict")
         self.assert_build_fails(built, "lint violation found for rules: UndefinedVar", "Dockerfile:3")
-        self.assertEqual(self.w.ok("images", "-q", "built"), "")
+        self.assertEqual(self.w.ok("images", "-q", "strict"), "")
 
 
 class Refusals(BuildTest):

@@ -2,7 +2,9 @@
 import os
 import pathlib
 import re
+import socket
 import subprocess
+import threading
 
 from base import IMAGE, FunctionalTest
 
@@ -43,6 +45,52 @@ class Built:
         """CACHED or DONE of each step that makes a layer, in order."""
         return [status for title, status in self.status.items()
                 if re.match(r"\[\S* ?\d+/\d+\] (RUN|COPY|ADD|WORKDIR)", title)]
+
+
+class FileServer:
+    """One file over HTTP, as it should be or not. `asked` is set when a request has been answered."""
+
+    def __init__(self, test, body: bytes = b"content", status: str = "200 OK", cut: int | None = None,
+                 stall: int | None = None):
+        """cut: closes after that many bytes of the body; stall: says nothing more after them."""
+        self.body, self.status, self.cut, self.stall = body, status, cut, stall
+        self.asked = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._open = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        test.addCleanup(self.close)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/dir/name.txt"
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            try:
+                self._answer(connection)
+            except OSError:
+                pass  # the client has gone
+            self.asked.set()
+
+    def _answer(self, connection):
+        connection.recv(4096)
+        head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
+        limit = self.cut if self.cut is not None else self.stall
+        connection.sendall(head.encode() + self.body[:limit])
+        if self.stall is None:
+            connection.close()
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        for connection in [self._socket, *self._open]:
+            connection.close()
+        self._thread.join()
 
 
 class BuildTest(FunctionalTest):
