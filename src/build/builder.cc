@@ -31,7 +31,9 @@ Result<void> load(BuildState& build) {
 }
 
 Result<Digest> make(BuildState& build) {
-  Result<void> built = build_stage(build, build.plan.target);
+  Result<void> built;
+  for (int index : build.plan.order)
+    if (built) built = build_stage(build, index);
   if (!built) {
     keep_finished_steps(build);
     return std::move(built.error());

@@ -65,7 +65,7 @@ enum class RunNetwork { kDefault, kNone, kHost };
 // `--mount` with its variables expanded: expand_mount().
 struct Mount {
   MountType type = MountType::kBind;
-  std::string from;    // stage, index, image or named context; "": the build context (bind),
+  std::string from;    // stage, index or image; "": the build context (bind),
                        // an empty directory (cache)
   std::string source;  // path in `from`; of an ssh mount nothing
   std::string target;  // as written; "": secret and ssh have defaults of their own
@@ -100,7 +100,7 @@ struct Copy {
   std::vector<std::string> sources;  // (words)
   std::vector<Heredoc> heredocs;     // bodies: expand_text() when `expand`
   std::string destination;           // (words)
-  std::string from;                  // stage, index, image or named context; never expanded
+  std::string from;                  // stage, index or image; never expanded
   std::optional<std::string> chown;  // (words)
   std::optional<std::string> chmod;  // (words)
   bool link = false;

@@ -49,7 +49,7 @@ Result<const SourceTree*> StageBuilder::source_tree(const std::string& from) {
     return Error(ErrorKind::kNotFound, "the build has no context")
         .set_hint("only the Dockerfile was given; name a directory to take files from");
   }
-  TRY(Source source, resolve_from(build_.plan, stage_.index, from, {}));
+  TRY(Source source, resolve_from(build_.plan, stage_.index, from));
   if (source.kind == Source::Kind::kStage) {
     const Stage& stage = build_.plan.stages[static_cast<size_t>(source.stage)];
     std::string name = stage.name.empty() ? std::to_string(stage.index) : stage.name;

@@ -144,7 +144,7 @@ Result<void> StageBuilder::build_what_triggers_need() {
   }
   for (const std::string& from : needed) {
     if (from.empty()) continue;
-    TRY(Source source, resolve_from(build_.plan, stage_.index, from, {}));
+    TRY(Source source, resolve_from(build_.plan, stage_.index, from));
     if (source.kind != Source::Kind::kStage) continue;
     TRY_VOID(build_stage(build_, source.stage));
   }

@@ -124,7 +124,6 @@ class Planner {
   }
 
   Source base_of(const Stage& stage) const {
-    if (options_.contexts.contains(stage.from)) return {Source::Kind::kContext, -1, stage.from};
     int index = stage_named(plan_, stage.from, stage.index);
     if (index >= 0) return {Source::Kind::kStage, index, {}};
     if (stage.from == "scratch") return {Source::Kind::kScratch, -1, {}};
@@ -141,7 +140,7 @@ class Planner {
         for (const RunMount& mount : run->mounts) names.push_back(mount.from);
       for (const std::string& name : names) {
         if (name.empty()) continue;
-        Result<Source> source = resolve_from(plan_, stage.index, name, options_.contexts);
+        Result<Source> source = resolve_from(plan_, stage.index, name);
         if (!source) return at_line(std::move(source.error()), instruction.place.first);
         if (source->kind == Source::Kind::kStage) stage.needs.insert(source->stage);
       }
@@ -191,9 +190,7 @@ Result<StagePlan> plan_stages(const Dockerfile& file, const PlanOptions& options
   return Planner(file, options).run();
 }
 
-Result<Source> resolve_from(const StagePlan& plan, int stage, const std::string& from,
-                            const std::set<std::string>& contexts) {
-  if (contexts.contains(from)) return Source{Source::Kind::kContext, -1, from};
+Result<Source> resolve_from(const StagePlan& plan, int stage, const std::string& from) {
   int index = stage_named(plan, from, stage);
   if (index >= 0) return Source{Source::Kind::kStage, index, {}};
   int count = static_cast<int>(plan.stages.size());

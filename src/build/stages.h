@@ -20,9 +20,9 @@ namespace wherry::build {
 
 // What a FROM, a COPY --from or a mount's from= means.
 struct Source {
-  enum class Kind { kScratch, kStage, kImage, kContext } kind = Kind::kScratch;
+  enum class Kind { kScratch, kStage, kImage } kind = Kind::kScratch;
   int stage = -1;    // kStage
-  std::string name;  // kImage: the reference as written; kContext: the named context
+  std::string name;  // kImage: the reference as written
 };
 
 struct Stage {
@@ -41,7 +41,6 @@ struct PlanOptions {
   std::string target;                             // --target: name or index; "": the last stage
   oci::Platform build_platform = oci::host_platform();
   oci::Platform target_platform = oci::host_platform();
-  std::set<std::string> contexts;  // names of --build-context; hide stages and images
 };
 
 struct StagePlan {
@@ -59,8 +58,7 @@ Result<StagePlan> plan_stages(const Dockerfile& file, const PlanOptions& options
 // COPY --from and mounts in stage `stage`: earlier stages by name (any case) or index, then images.
 // A later stage, the stage itself, or a number without a stage is kInvalidArgument. For triggers of
 // a base image too; those may need stages that `order` does not have.
-Result<Source> resolve_from(const StagePlan& plan, int stage, const std::string& from,
-                            const std::set<std::string>& contexts);
+Result<Source> resolve_from(const StagePlan& plan, int stage, const std::string& from);
 
 // HTTP_PROXY and its kin: usable in RUN without ARG.
 bool is_proxy_arg(std::string_view name);

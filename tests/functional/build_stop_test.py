@@ -5,7 +5,8 @@ import signal
 import time
 
 from builds import FROM, BuildTest, FileServer
-from harness.lying_registry import FakeRegistry, Fault, tar_of
+from harness.archives import layer_tar
+from harness.fake_registry import FakeRegistry, Fault
 
 # What may be on the way between the signal and the end: 0.7 s of grace, then the helpers' end.
 PROMPTLY = 2.0
@@ -47,7 +48,7 @@ class Stopped(BuildTest):
 
     def test_while_the_base_is_pulled(self):
         with FakeRegistry() as registry:
-            registry.repository("base").add_image("1", [tar_of({"f": b"x" * 100_000})])
+            registry.repository("base").add_image("1", [layer_tar({"f": b"x" * 100_000})])
             registry.faults["GET .*blobs/"] = Fault(stall=1000)
             build = self.begin(f"FROM {registry.host}/base:1\n")
             self.w.wait_for(lambda: registry.asked("base/blobs"))

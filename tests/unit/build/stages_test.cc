@@ -83,11 +83,9 @@ TEST(Stages, GlobalArgsAreExpandedInFrom) {
 
 TEST(Stages, FromReferencesAreClassified) {
   StagePlan planned = *plan("FROM a AS one\nFROM b AS two\nFROM c AS three");
-  EXPECT_EQ(resolve_from(planned, 1, "ONE", {})->stage, 0);
-  EXPECT_EQ(resolve_from(planned, 2, "0", {})->stage, 0);
-  EXPECT_EQ(resolve_from(planned, 2, "alpine:3", {})->name, "alpine:3");
-  EXPECT_EQ(resolve_from(planned, 2, "one", {"one"})->kind, Kind::kContext);
-  EXPECT_EQ(plan("FROM x\nFROM y", {.contexts = {"x"}})->stages[0].base.kind, Kind::kContext);
+  EXPECT_EQ(resolve_from(planned, 1, "ONE")->stage, 0);
+  EXPECT_EQ(resolve_from(planned, 2, "0")->stage, 0);
+  EXPECT_EQ(resolve_from(planned, 2, "alpine:3")->name, "alpine:3");
 }
 
 TEST(Stages, NameWhatIsWrongAndWhere) {
