@@ -111,6 +111,14 @@ class Reader {
   std::string wrong_;
 };
 
+Result<void> check_version(Reader& reader) {
+  uint64_t version = 0;
+  reader.read("v", version);
+  if (version == kProtocolVersion) return {};
+  return Error(ErrorKind::kUnsupported, "the programs of wherry are of different versions")
+      .set_hint("install them together");
+}
+
 json opening_json(const Opening& opening) {
   json object = {{"domain", opening.domain},
                  {"base_url", opening.base_url},
@@ -199,11 +207,7 @@ Result<Message> decode_message(std::string_view packet) {
   TRY(json object, parse(packet, "request"));
   Message message;
   Reader reader(object);
-  uint64_t version = 0;
-  reader.read("v", version);
-  if (version != kProtocolVersion)
-    return Error(ErrorKind::kUnsupported, "the programs of wherry are of different versions")
-        .set_hint("install them together");
+  TRY_VOID(check_version(reader));
   reader.read("id", message.id);
   reader.read_name("op", kOperations, message.operation);
   if (const json* opening = reader.object("open")) {
@@ -224,11 +228,7 @@ Result<Report> decode_report(std::string_view packet) {
   TRY(json object, parse(packet, "event"));
   Report report;
   Reader reader(object);
-  uint64_t version = 0;
-  reader.read("v", version);
-  if (version != kProtocolVersion)
-    return Error(ErrorKind::kUnsupported, "the programs of wherry are of different versions")
-        .set_hint("install them together");
+  TRY_VOID(check_version(reader));
   reader.read("id", report.id);
   reader.read_name("event", kReports, report.kind);
   reader.read("bytes", report.bytes);

@@ -20,7 +20,8 @@
 
 namespace wherry::transfer {
 
-inline constexpr uint32_t kStallMs = 400;
+// For tests of stalls alone: an honest registry on a busy machine may take longer.
+inline constexpr uint32_t kStallMs = 1000;
 
 // A namespace with nothing but a loopback that is up, for the rest of the program.
 inline void enter_own_network() {
@@ -83,9 +84,14 @@ class Fake {
     endpoint.domain = address();
     endpoint.base_url = scheme + "://" + address();
     endpoint.connect_ms = 2000;
-    endpoint.stall_ms = kStallMs;
+    endpoint.stall_ms = 30'000;
     endpoint.backoff_ms = 5;
     if (!password.empty()) endpoint.credentials = Credentials{"user", password, ""};
+    return endpoint;
+  }
+  Endpoint impatient_endpoint() const {
+    Endpoint endpoint = this->endpoint();
+    endpoint.stall_ms = kStallMs;
     return endpoint;
   }
   std::vector<std::string> log() const {

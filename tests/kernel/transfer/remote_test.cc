@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, AnyLogin, ::testing::Values("none", "basic", 
 
 TEST_F(RemoteTest, ManyBlobsComeAtOnceAndOneThatStandsStillHoldsUpNone) {
   Fake fake("{}", {"--blob", kBlob, "--blob", "team/app=200000@1", "--blob", "team/app=300000@2"});
-  Remote remote = open(fake.endpoint());
+  Remote remote = open(fake.impatient_endpoint());
   sys::Pipe stuck = *sys::make_pipe();
   Result<int> first = remote.start_download({blob_digest(), kSize, stuck.write.get()});
   ASSERT_TRUE(first);
@@ -242,7 +242,7 @@ TEST_F(RemoteTest, AStallIsGivenUp) {
       R"({"faults":{"GET .*/blobs/":{"stall":10},
                    "GET .*/manifests/":{"stall":1}}})",
       {"--blob", kBlob, "--manifest", "team/app:v1={\"m\":1}"});
-  Remote remote = open(fake.endpoint());
+  Remote remote = open(fake.impatient_endpoint());
   int64_t start = monotonic_ns();
   Outcome outcome = download(remote, blob_digest(), kSize);
   ASSERT_TRUE(outcome.event.error);
@@ -440,6 +440,72 @@ TEST_F(RemoteTest, AnUploadThatIsRefusedSaysWhy) {
   ASSERT_TRUE(error);
   expect_words(*error, ErrorKind::kInvalidArgument,
                {"cannot upload blob", "no match (DIGEST_INVALID)"});
+}
+
+TEST_F(RemoteTest, AnUploadWhoseSessionIsLostBeginsAnew) {
+  for (const char* status : {"404", "416"}) {
+    Fake fake(R"({"faults":{"PUT .*uploads":{"status":)" + std::string(status) +
+              R"(,"times":1}}})");
+    Remote remote = open(fake.endpoint());
+    std::optional<Error> error = upload(remote, "content");
+    EXPECT_FALSE(error) << error->message();
+    EXPECT_EQ(fake.count({"POST"}), 2u) << status;
+  }
+}
+
+TEST_F(RemoteTest, AnUploadThatIsStoredAsSomethingElseIsCorrupt) {
+  std::string other = sys::sha256("other").str();
+  Fake fake(R"({"faults":{"PUT .*uploads":{"headers":{"Docker-Content-Digest":")" + other +
+            R"("}}}})");
+  Remote remote = open(fake.endpoint());
+  std::optional<Error> error = upload(remote, "content");
+  ASSERT_TRUE(error);
+  expect_words(*error, ErrorKind::kCorrupt, {"the registry stored it as '" + other});
+}
+
+TEST_F(RemoteTest, AnUploadNeedsAPlace) {
+  Fake fake(R"({"faults":{"POST .*uploads":{"headers":{"Location":null}}}})");
+  Remote remote = open(fake.endpoint());
+  std::optional<Error> error = upload(remote, "content");
+  ASSERT_TRUE(error);
+  expect_words(*error, ErrorKind::kCorrupt, {"does not say where to send the blob"});
+}
+
+TEST_F(RemoteTest, AManifestsDigestIsFoundWithoutTheHeaderAndWithoutHead) {
+  for (const char* fault : {R"("headers":{"Docker-Content-Digest":null})", R"("status":405)"}) {
+    Fake fake(R"({"faults":{"HEAD .*manifests":{)" + std::string(fault) + "}}}",
+              {"--manifest", "team/app:v1={}"});
+    Remote remote = open(fake.endpoint());
+    Result<std::optional<Digest>> digest = remote.head_manifest("v1");
+    ASSERT_TRUE(digest) << digest.error().message();
+    EXPECT_EQ(*digest, sys::sha256("{}")) << fault;
+  }
+}
+
+TEST_F(RemoteTest, ABlobInAStoreThatRefusesHeadIsThere) {
+  Fake store(R"({"faults":{"HEAD":{"status":403}}})");
+  Fake fake(R"({"faults":{"HEAD .*blobs":{"status":307,"headers":{"Location":"http://)" +
+            store.address() + R"(/signed"}}}})");
+  Remote remote = open(fake.endpoint());
+  EXPECT_TRUE(*remote.has_blob(blob_digest()));
+}
+
+TEST_F(RemoteTest, AListOfTagsGoesOnNowhereElse) {
+  Fake fake(R"({"faults":{"tags":{"headers":
+            {"Link":"<http://127.0.0.1:1/v2/team/app/tags/list>; rel=\"next\""}}}})",
+            {"--manifest", "team/app:v1={}"});
+  Remote remote = open(fake.endpoint());
+  expect_words(remote.list_tags().error(), ErrorKind::kCorrupt, {"next page is at"});
+}
+
+TEST_F(RemoteTest, ATokenServerMustGiveAToken) {
+  for (const char* answer : {"{}", "[]", "no json", R"({\"token\":\"a b\"})"}) {
+    Fake fake(R"({"auth":"token","faults":{"/token":{"replace":")" + std::string(answer) +
+              R"("}}})");
+    Remote remote = open(fake.endpoint("secret"));
+    expect_words(remote.get_manifest("v1").error(), ErrorKind::kCorrupt,
+                 {"cannot get a token for '" + fake.address()});
+  }
 }
 
 TEST_F(RemoteTest, AFileOfAnotherSizeIsNotSent) {

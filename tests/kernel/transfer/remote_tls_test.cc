@@ -1,10 +1,12 @@
 // Remote against a registry by TLS: whose certificates are trusted, and where nothing is sent to.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 
 #include "kernel/transfer/fake_registry.h"
+#include "sys/sha256.h"
 
 namespace wherry::transfer {
 namespace {
@@ -129,6 +131,24 @@ TEST_F(RemoteTlsTest, ATokenServerByHttpGetsNothingFromARegistryByHttps) {
     EXPECT_NE(manifest.error().message().find(word), std::string::npos)
         << manifest.error().message();
   EXPECT_EQ(evil.count({"/token"}), 0u);
+}
+
+TEST_F(RemoteTlsTest, ABlobIsNotSentWhereTheProxyInFrontForgotTheEncryption) {
+  Fake plain("{}");
+  Fake fake(options("registry", R"(,"faults":{"POST .*uploads":{"headers":{"Location":"http://)" +
+                                    plain.address() + R"(/v2/team/app/blobs/uploads/x"}}})"));
+  Endpoint endpoint = fake.endpoint("", "https");
+  endpoint.ca_file = file("registry.crt");
+  Remote remote = std::move(*Remote::open(endpoint, "team/app", "pull,push"));
+  sys::Fd blob(memfd_create("blob", MFD_CLOEXEC));
+  ASSERT_TRUE(sys::write_all(blob.get(), "content"));
+  ASSERT_TRUE(remote.start_upload({sys::sha256("content"), 7, blob.get()}));
+  Result<Remote::Event> event = remote.next();
+  ASSERT_TRUE(event && event->error);
+  EXPECT_NE(event->error->message().find("not encrypted"), std::string::npos)
+      << event->error->message();
+  EXPECT_NE(event->error->hint().find("X-Forwarded-Proto"), std::string::npos);
+  EXPECT_EQ(plain.count({"uploads"}), 0u);
 }
 
 TEST_F(RemoteTlsTest, ARedirectFromHttpsToHttpIsRefused) {
