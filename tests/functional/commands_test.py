@@ -6,6 +6,7 @@ import time
 
 from base import IMAGE, FunctionalTest
 from harness import images
+from harness.paths import TOP
 
 # Goes on when /go is there; what it says before is there at once.
 _GATED = "echo one; while ! test -e /go; do sleep 0.05; done; echo two"
@@ -309,3 +310,8 @@ class About(FunctionalTest):
             self.assertEqual(self.w.ok(*words).strip(), name)
         self.assertEqual(self.w.ok("image", "ls", "-q"), self.w.ok("images", "-q"))
         self.w.ok("container", "rm", "-f", name)
+
+
+class Manual(FunctionalTest):
+    def test_the_manual_page_is_the_one_that_the_flags_make(self):
+        self.assertEqual((TOP / "man/wherry.1").read_text(), self.w.ok("__man"), "wherry __man > man/wherry.1")
