@@ -14,6 +14,8 @@ Result<void> load(BuildState& build) {
   build.progress.begin(++build.parts, "[internal] load build definition");
   TRY(build.context, open_context(build.options.context, build.options.dockerfile, build.store));
   for (const auto& [name, value] : build.options.build_args) build.build_args[name] = value;
+  // What is wrong with it is said before the work, not after.
+  TRY([[maybe_unused]] auto fixed, fixed_time(build));
   ParseOptions parsing;
   if (auto syntax = build.build_args.find("BUILDKIT_SYNTAX"); syntax != build.build_args.end())
     parsing.syntax = syntax->second;

@@ -14,18 +14,6 @@ namespace {
 
 constexpr const char* kEpoch = "SOURCE_DATE_EPOCH";
 
-// Seconds since 1970 that replace all times of this build's own steps.
-Result<std::optional<int64_t>> fixed_time(const BuildState& build) {
-  auto found = build.build_args.find(kEpoch);
-  if (found == build.build_args.end()) return std::optional<int64_t>();
-  auto value = parse_i64(found->second);
-  constexpr int64_t kNanos = 1'000'000'000;
-  if (!value || *value < 0 || *value > INT64_MAX / kNanos)
-    return Error(ErrorKind::kInvalidArgument,
-                 "invalid SOURCE_DATE_EPOCH '" + found->second + "': it must be whole seconds");
-  return std::optional(*value * kNanos);
-}
-
 // What makes no layer has the time of the next layer above it, else the image's.
 void fill_times(oci::ImageConfig& config, const std::string& created) {
   const std::string* next = &created;
@@ -45,6 +33,17 @@ void mark_empty_layers(oci::ImageConfig& config, const Chain& chain) {
 }
 
 }  // namespace
+
+Result<std::optional<int64_t>> fixed_time(const BuildState& build) {
+  auto found = build.build_args.find(kEpoch);
+  if (found == build.build_args.end()) return std::optional<int64_t>();
+  auto value = parse_i64(found->second);
+  constexpr int64_t kNanos = 1'000'000'000;
+  if (!value || *value < 0 || *value > INT64_MAX / kNanos)
+    return Error(ErrorKind::kInvalidArgument,
+                 "invalid SOURCE_DATE_EPOCH '" + found->second + "': it must be whole seconds");
+  return std::optional(*value * kNanos);
+}
 
 Result<Digest> export_image(BuildState& build, StageResult stage) {
   build.progress.begin(++build.parts, "exporting to image");

@@ -5,6 +5,10 @@
 
 namespace wherry::build {
 
+// --build-arg SOURCE_DATE_EPOCH: nanoseconds since 1970 that replace all times of this build's own
+// steps. kInvalidArgument: no whole seconds.
+Result<std::optional<int64_t>> fixed_time(const BuildState& build);
+
 // The image of the target's stage. Its time, and that of history entries without a layer, is kept
 // as a cache record of the configuration, so that the same build again gives the same image.
 Result<Digest> export_image(BuildState& build, StageResult stage);

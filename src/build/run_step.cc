@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "build/dockerfile_words.h"
 #include "build/expand.h"
 #include "build/stage_builder.h"
 #include "build/tree_mount.h"
@@ -58,12 +59,23 @@ Result<const SourceTree*> StageBuilder::source_tree(const std::string& from) {
   }
   if (source.kind == Source::Kind::kScratch)
     return build_.roots.open("scratch", "the empty image", Chain());
-  TRY(store::Image image,
+  Result<store::Image> image =
       build_.host.base_image(source.name, build_.options.pull,
-                             [&](const std::string& line) { build_.progress.detail(line); }));
-  TRY(StageResult opened, open_image(image, source.name, build_.layers));
-  return build_.roots.open("image " + image.id.str(), fmt::format("image '{}'", source.name),
+                             [&](const std::string& line) { build_.progress.detail(line); });
+  if (!image) return no_such_source(std::move(image.error()), source.name);
+  TRY(StageResult opened, open_image(*image, source.name, build_.layers));
+  return build_.roots.open("image " + image->id.str(), fmt::format("image '{}'", source.name),
                            opened.chain);
+}
+
+// A stage's name that is misspelt means an image.
+Error StageBuilder::no_such_source(Error error, const std::string& name) const {
+  std::vector<std::string_view> stages;
+  for (const Stage& stage : build_.plan.stages)
+    if (stage.index < stage_.index && !stage.name.empty()) stages.push_back(stage.name);
+  std::string near = did_you_mean(name, stages);
+  if (!near.empty()) error.set_hint("no stage is called '" + name + "'" + near);
+  return error;
 }
 
 Result<StageBuilder::Prepared> StageBuilder::prepare_run(const Instruction& instruction,

@@ -59,6 +59,7 @@ class StageBuilder {
                                                  store::LayerDraft& draft, const KeyParts& parts);
   Result<int> follow(engine::Step& step, const KeyParts& parts, std::optional<Layers::Hit>& hit);
   Result<const SourceTree*> source_tree(const std::string& from);
+  Error no_such_source(Error error, const std::string& name) const;
   // copy_step.cc
   Result<Prepared> prepare_copy(const Instruction& instruction, const Copy& copy);
   Result<CopySpec> copy_spec(const Copy& copy);

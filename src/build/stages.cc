@@ -224,7 +224,7 @@ std::string unconsumed_warning(const Dockerfile& file,
   std::string names;
   for (const auto& [name, value] : build_args) {
     bool predefined =
-        is_proxy_arg(name) || name == "SOURCE_DATE_EPOCH" || name.starts_with("BUILDKIT_");
+        is_proxy_arg(name) || name == "SOURCE_DATE_EPOCH" || name == "BUILDKIT_SYNTAX";
     if (!predefined && !used.contains(name)) names += (names.empty() ? "" : " ") + name;
   }
   if (names.empty()) return {};
