@@ -119,9 +119,10 @@ Result<std::optional<Message>> Channel::receive() {
   ssize_t got = 0;
   do {
     got = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  // A peer that dies with unread messages resets the connection.
-  if (got == 0 || (got < 0 && errno == ECONNRESET)) return std::nullopt;
+    // A peer that dies with unread messages resets the connection. That is told once, before what
+    // it has sent.
+  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (got == 0) return std::nullopt;
   if (got < 0) return Error::from_errno(errno, "cannot listen to the container's other stage");
   sys::Fd console = received_fd(header);
   if (!well_formed(packet, static_cast<size_t>(got)))
