@@ -116,11 +116,12 @@ Result<void> Networks::release(const std::string& container_id) {
   return run_dir.write_leases(leases);
 }
 
-Result<void> Networks::prune(const std::vector<std::string>& live_container_ids) {
+Result<void> Networks::prune(const std::function<Result<std::vector<std::string>>()>& live_ids) {
   TRY(RunDir run_dir, RunDir::open(run_root_fd_));
   TRY(sys::FileLock lock, run_dir.lock());
   TRY(Leases leases, run_dir.read_leases());
-  std::set<std::string> live(live_container_ids.begin(), live_container_ids.end());
+  TRY(std::vector<std::string> listed, live_ids());
+  std::set<std::string> live(listed.begin(), listed.end());
   std::set<std::string> dead;
   for (const AddressLease& each : leases.addresses)
     if (!live.contains(each.container_id)) dead.insert(each.container_id);

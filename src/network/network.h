@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,9 +68,12 @@ class Networks {
   // 192.168/20 blocks so that it does not overlap a host route, then kept.
   Result<std::vector<Network>> list();
   Result<Network> default_bridge();
+  // The same without choosing: empty when no container has needed it yet.
+  Result<std::optional<Network>> known_default_bridge();
 
   // Makes the bridge, its address, forwarding, masquerade and port translation when they are
   // missing in this network namespace. Cheap when all is there (one file and one link lookup).
+  // kConflict when a route of the host has taken the subnet since it was chosen: choose again.
   Result<void> ensure_bridge(const Network& network);
 
   // Leases an address (never one that is in use; quarantined a moment after release) and the ports.
@@ -79,8 +83,9 @@ class Networks {
                             const std::vector<PortRequest>& ports);
   // Gives back the address and ports of a container. Idempotent.
   Result<void> release(const std::string& container_id);
-  // Drops leases of containers that `is_live` does not know, e.g. after kill -9.
-  Result<void> prune(const std::vector<std::string>& live_container_ids);
+  // Drops leases of containers that `live` does not list, e.g. after kill -9. It is called under
+  // the lock of leases: who is listed before it leases, and as long as it holds, is never robbed.
+  Result<void> prune(const std::function<Result<std::vector<std::string>>()>& live);
   // Removes temp files that a killed command left; leaves all alone while another one is at work.
   Result<void> sweep();
   // Removes what ensure_bridge made, unless a container holds an address there (false). The next

@@ -1,5 +1,7 @@
 // Which networks there are, and the order of locks and steps. The steps themselves: bridge.h,
 // leases.h.
+#include <fcntl.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -119,6 +121,21 @@ BridgePlan plan_of(const Network& network, const std::string& tag) {
   return plan;
 }
 
+Result<void> require_free_subnet(const Network& network) {
+  if (sys::link_index(network.bridge_interface)) return {};
+  TRY(std::vector<sys::Route> routes, sys::list_routes());
+  if (!overlaps({network.subnet, network.prefix_length}, routes)) return {};
+  return Error(ErrorKind::kConflict, "subnet '" +
+                                         format_subnet(network.subnet, network.prefix_length) +
+                                         "' overlaps a route that this host has got meanwhile");
+}
+
+// Held while a bridge comes up, by every root in this network namespace.
+Result<sys::FileLock> lock_network_namespace() {
+  TRY(sys::Fd space, sys::open_file("/proc/thread-self/ns/net", O_RDONLY));
+  return sys::FileLock::acquire(std::move(space), "network namespace");
+}
+
 Result<void> require_bridge(const Network& network) {
   if (network.driver == "bridge") return {};
   return Error(ErrorKind::kInvalidArgument, "network '" + network.name + "' has no bridge");
@@ -146,6 +163,12 @@ Result<Network> Networks::default_bridge() {
   return to_network(chosen, tag_);
 }
 
+Result<std::optional<Network>> Networks::known_default_bridge() {
+  TRY(std::optional<NetworkFact> known, load(database_, kBridge));
+  if (!known || !known->subnet) return std::optional<Network>();
+  return std::optional(to_network(*known, tag_));
+}
+
 Result<std::vector<Network>> Networks::list() {
   TRY(Network bridge, default_bridge());
   TRY(RunDir run_dir, RunDir::open(run_root_fd_));
@@ -166,6 +189,9 @@ Result<void> Networks::ensure_bridge(const Network& network) {
   TRY_CTX(sys::FileLock lock, run_dir.lock(), context);
   TRY_CTX(ready, bridge_is_ready(run_dir, plan), context);
   if (ready) return {};
+  // Of several roots that have chosen the same subnet at the same time one gets it.
+  TRY_CTX(sys::FileLock machine, lock_network_namespace(), context);
+  TRY_VOID_CTX(require_free_subnet(network), context);
   TRY_VOID_CTX(make_bridge(run_dir, plan), context);
   return {};
 }

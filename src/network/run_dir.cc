@@ -22,6 +22,8 @@ Result<std::optional<std::string>> read_optional(int dir, const std::string& nam
 }  // namespace
 
 Result<RunDir> RunDir::open(int run_root_fd) {
+  if (Result<sys::Fd> there = sys::open_at(run_root_fd, "network", O_RDONLY | O_DIRECTORY))
+    return RunDir(std::move(*there));
   TRY(sys::Fd fd, sys::make_dir_at(run_root_fd, "network", 0700));
   return RunDir(std::move(fd));
 }

@@ -3,9 +3,11 @@ import re
 import socket
 import subprocess
 import sys
+import unittest
 
 from base import IMAGE, FunctionalTest
-from harness import sandbox
+from harness import images, sandbox
+from harness.wherry import Wherry
 
 _SERVER = "while :; do echo 'hello from inside' | nc -l -p 80; done"
 _UDP_SERVER = "udp-echo 80"
@@ -58,6 +60,24 @@ class Bridge(FunctionalTest):
         names = [self.running() for _ in range(5)]
         found = [self.w.inspect(name)["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] for name in names]
         self.assertEqual(len(set(found)), 5)
+
+
+class Roots(unittest.TestCase):
+    def test_that_start_at_the_same_time_get_subnets_of_their_own(self):
+        roots = [Wherry() for _ in range(4)]
+        for one in roots:
+            self.addCleanup(one.close)
+            one.ok("import", images.busybox_tar(), IMAGE)
+        runs = [one.start("run", "--rm", IMAGE, "ip", "-4", "-o", "addr", "show", "eth0") for one in roots]
+        outputs = [run.communicate(timeout=60) for run in runs]
+        self.assertEqual([run.returncode for run in runs], [0] * len(roots), outputs)
+        subnets = {re.search(r"inet (\d+\.\d+)\.", out.decode())[1] for out, _ in outputs}
+        self.assertEqual(len(subnets), len(roots), outputs)
+        links = subprocess.run(["ip", "-4", "-o", "addr"], check=True, capture_output=True, text=True).stdout
+        for one in roots:
+            one.ok("system", "prune", "-f")
+        after = subprocess.run(["ip", "-4", "-o", "addr"], check=True, capture_output=True, text=True).stdout
+        self.assertEqual(len(links.splitlines()) - len(after.splitlines()), len(roots), after)
 
 
 class Ports(FunctionalTest):

@@ -23,7 +23,7 @@ void ensure(Root& root) {
 }
 
 void remove(Root& root) {
-  ASSERT_TRUE(root.networks->prune({}));
+  ASSERT_TRUE(root.networks->prune(nobody));
   Result<bool> removed = root.networks->remove_idle_bridge(root.bridge);
   ASSERT_TRUE(removed.has_value()) << removed.error().message();
   EXPECT_TRUE(*removed);
@@ -131,6 +131,37 @@ TEST_F(Bridge, WithAnotherAddressIsAConflictThatNamesIt) {
   EXPECT_EQ(made.error().kind(), ErrorKind::kConflict);
   EXPECT_NE(made.error().message().find("'wherry0' exists with another address"),
             std::string::npos);
+}
+
+TEST_F(Bridge, OfARootThatChoseTheSubnetOfAnotherAtTheSameTimeGetsAnother) {
+  Root first("one"), second("two");
+  ASSERT_EQ(first.bridge.subnet, second.bridge.subnet);
+  ensure(first);
+  Result<void> taken = second.networks->ensure_bridge(second.bridge);
+  ASSERT_FALSE(taken.has_value());
+  EXPECT_EQ(taken.error().kind(), ErrorKind::kConflict);
+  EXPECT_NE(taken.error().message().find("'172.17.0.0/16' overlaps a route"), std::string::npos)
+      << taken.error().message();
+  EXPECT_FALSE(sys::link_index("wh-two"));
+  Result<Network> again = second.networks->default_bridge();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_NE(again->subnet, first.bridge.subnet);
+  EXPECT_TRUE(second.networks->ensure_bridge(*again));
+}
+
+TEST_F(Bridge, IsKnownOnceItWasChosenAndNotBefore) {
+  Root root("");
+  Result<state::Database> fresh = state::Database::open(root.directory + "/fresh");
+  ASSERT_TRUE(fresh.has_value());
+  Networks networks(*fresh, root.run_root.get(), "");
+  Result<std::optional<Network>> before = networks.known_default_bridge();
+  ASSERT_TRUE(before.has_value());
+  EXPECT_FALSE(before->has_value());
+  Result<Network> chosen = networks.default_bridge();
+  ASSERT_TRUE(chosen.has_value());
+  Result<std::optional<Network>> after = networks.known_default_bridge();
+  ASSERT_TRUE(after.has_value() && after->has_value());
+  EXPECT_EQ((*after)->subnet, chosen->subnet);
 }
 
 TEST_F(Bridge, IsFinishedByTheNextAfterAKillAtAnyStep) {

@@ -34,6 +34,9 @@ uint32_t accept_peer(int listener);   // the peer's address; 0: none came
 // exit.
 std::string shell(const std::string& command);
 
+// For Networks::prune: no container is live.
+Result<std::vector<std::string>> nobody();
+
 // A root of wherry: state, run root, networks.
 struct Root {
   explicit Root(const std::string& tag);

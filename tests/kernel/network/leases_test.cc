@@ -38,7 +38,7 @@ TEST_F(LeaseFiles, OfAKilledProcessAreFreeAfterAPrune) {
     ASSERT_TRUE(root.networks->ensure_bridge(root.bridge));
     int status = run_child(root, std::string(step) + ":kill");
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << step;
-    Result<void> pruned = root.networks->prune({});
+    Result<void> pruned = root.networks->prune(nobody);
     ASSERT_TRUE(pruned.has_value()) << step << ": " << pruned.error().message();
     Result<Attachment> next = root.networks->attach(root.bridge, kSecond, {{"tcp", "", 8080, 80}});
     ASSERT_TRUE(next.has_value()) << step << ": " << next.error().message();

@@ -103,7 +103,7 @@ TEST_F(PublishedPorts, AreClosedAfterTheStopBatch) {
 TEST_F(PublishedPorts, OfAKilledMonitorGoWithItsLease) {
   RunningContainer web = start(*root_, 'a', {{"tcp", "", 8080, 80}});
   RunningContainer live = start(*root_, 'b', {{"tcp", "", 8081, 80}});
-  ASSERT_TRUE(root_->networks->prune({live.id}));
+  ASSERT_TRUE(root_->networks->prune([&] { return std::vector<std::string>{live.id}; }));
   std::string rules = shell("nft list table ip wherry");
   EXPECT_EQ(rules.find("8080"), rules.npos) << rules;
   EXPECT_NE(rules.find("8081"), rules.npos) << rules;
