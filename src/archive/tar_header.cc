@@ -7,6 +7,7 @@
 
 #include "archive/tree_writer.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace wherry::archive {
 namespace {
@@ -66,22 +67,6 @@ void add_record(std::string& records, std::string_view key, std::string_view val
   records += '=';
   records += value;
   records += '\n';
-}
-
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    auto lead = static_cast<unsigned char>(text[i]);
-    size_t more = lead < 0x80       ? 0
-                  : lead >> 5 == 6  ? 1
-                  : lead >> 4 == 14 ? 2
-                  : lead >> 3 == 30 ? 3
-                                    : 4;
-    if (more == 4 || (more > 0 && lead < 0xc2) || i + more >= text.size()) return false;
-    for (size_t k = 1; k <= more; ++k)
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-    i += more + 1;
-  }
-  return true;
 }
 
 std::string decimal_time(const timespec& time) {

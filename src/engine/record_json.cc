@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/record.h"
+#include "oci/carried_json.h"
 
 namespace wherry::engine {
 namespace {
@@ -150,10 +151,6 @@ void add_settings(Json& object, const ContainerRecord& record) {
   object["NetworkSettings"] = network_json(record.network_settings);
 }
 
-std::string dump(const Json& object, int indent) {
-  return object.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-
 // --- reading. The first field of a wrong type is remembered; later reads give defaults.
 class Reader {
  public:
@@ -243,6 +240,7 @@ Result<Json> parse_bounded(std::string_view text) {
   Json json = Json::parse(text, limit, false);
   if (too_deep || json.is_discarded() || !json.is_object())
     return Error(ErrorKind::kCorrupt, "container record is not valid JSON");
+  oci::restore_carried(text, json);
   return json;
 }
 
@@ -362,7 +360,7 @@ std::string to_json(const ContainerRecord& record) {
     object["Mounts"][i]["Anonymous"] = record.mounts[i].anonymous;
     object["Mounts"][i]["Copy"] = record.mounts[i].copy;
   }
-  return dump(object, -1);
+  return oci::dump_carried(object);
 }
 
 std::string inspect_json(const ContainerRecord& record, const std::string& log_path,
@@ -381,7 +379,7 @@ std::string inspect_json(const ContainerRecord& record, const std::string& log_p
                              {"WorkDir", root + "/containers/" + record.id + "/work"}}},
                            {"Name", "overlay"}};
   add_settings(object, record);
-  return dump(object, 4);
+  return object.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 
 Result<ContainerRecord> parse_record(std::string_view text) {
@@ -411,7 +409,7 @@ Result<ContainerRecord> parse_record(std::string_view text) {
 std::string network_settings_to_json(const NetworkSettings& settings) {
   Json object = network_json(settings);
   object["HostInterface"] = settings.host_interface;
-  return dump(object, -1);
+  return oci::dump_carried(object);
 }
 
 Result<NetworkSettings> parse_network_settings(std::string_view text) {

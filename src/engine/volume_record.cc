@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "engine/volumes.h"
+#include "oci/carried_json.h"
 
 namespace wherry::engine {
 namespace {
@@ -77,7 +78,7 @@ Result<void> check_volume_name(std::string_view name) {
 std::string volume_document(const Volume& volume) {
   Json object = {{"CreatedAt", volume.created}, {"Anonymous", volume.anonymous}};
   if (!volume.labels.empty()) object["Labels"] = Json(volume.labels);
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return oci::dump_carried(object);
 }
 
 Result<Volume> parse_volume(std::string name, std::string_view document) {
@@ -85,6 +86,7 @@ Result<Volume> parse_volume(std::string name, std::string_view document) {
   auto limit = [](int depth, Json::parse_event_t, Json&) { return depth <= kMaxDepth; };
   Json object = Json::parse(document, limit, false);
   if (object.is_discarded() || !object.is_object()) return corrupt(name);
+  oci::restore_carried(document, object);
   Volume volume;
   if (auto created = object.find("CreatedAt"); created != object.end()) {
     if (!created->is_string()) return corrupt(name);

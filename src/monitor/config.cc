@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "monitor/json_object.h"
+#include "oci/carried_json.h"
 #include "runtime/seccomp.h"
 
 namespace wherry::monitor {
@@ -16,7 +17,7 @@ constexpr const char* kDefaultFilter = "default";
 // The specification travels as one string, parsed by its own strict parser: cheaper than to build
 // and dump a tree of it once more.
 json spec_value(const oci::RuntimeSpec& spec) {
-  return text_value(oci::to_json(spec));
+  return text_value(oci::to_carried_json(spec));
 }
 
 json filter_value(std::string_view filter) {
@@ -141,7 +142,7 @@ Result<MonitorConfig::ContainerPlan> parse_container(const json& value) {
     TRY(plan.link, parse_link(*link));
   }
   TRY_VOID(reader.finish());
-  TRY(plan.spec, oci::parse_runtime_spec(spec));
+  TRY(plan.spec, oci::parse_carried_spec(spec));
   return plan;
 }
 
@@ -156,7 +157,7 @@ Result<MonitorConfig::ExecPlan> parse_exec(const json& value) {
   read_filter(reader, plan.options.seccomp_filter);
   TRY_VOID(read_user(reader, plan.options.user));
   TRY_VOID(reader.finish());
-  TRY(oci::RuntimeSpec parsed, oci::parse_runtime_spec(spec));
+  TRY(oci::RuntimeSpec parsed, oci::parse_carried_spec(spec));
   plan.options.process = std::move(parsed.process);
   return plan;
 }

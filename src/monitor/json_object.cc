@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.h"
+
 namespace wherry::monitor {
 namespace {
 
@@ -18,33 +20,6 @@ std::array<int8_t, 256> decoding_table() {
   for (int i = 0; i < 64; ++i)
     table[static_cast<unsigned char>(kAlphabet[i])] = static_cast<int8_t>(i);
   return table;
-}
-
-// Checked by the parser of the library itself: its serializer is the judge of what it can carry.
-bool is_utf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    auto byte = [&](size_t at) {
-      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-    };
-    unsigned lead = byte(i);
-    size_t length = lead < 0x80   ? 1
-                    : lead < 0xc2 ? 0
-                    : lead < 0xe0 ? 2
-                    : lead < 0xf0 ? 3
-                    : lead < 0xf5 ? 4
-                                  : 0;
-    if (length == 0) return false;
-    unsigned second = byte(i + 1);
-    if (lead == 0xe0 && second < 0xa0) return false;
-    if (lead == 0xed && second > 0x9f) return false;
-    if (lead == 0xf0 && second < 0x90) return false;
-    if (lead == 0xf4 && second > 0x8f) return false;
-    for (size_t k = 1; k < length; ++k)
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "oci/carried_json.h"
 #include "oci/json_reader.h"
 
 // The layout is written once, as fields(io, object), and walked by a Reader and by a Writer. A
@@ -389,10 +390,7 @@ Result<void> check(RuntimeSpec& spec) {
   return {};
 }
 
-}  // namespace
-
-Result<RuntimeSpec> parse_runtime_spec(std::string_view text) {
-  TRY(const json document, parse_bounded(text, "runtime configuration"));
+Result<RuntimeSpec> read_spec(const json& document) {
   RuntimeSpec spec;
   spec.oci_version.clear();
   std::optional<Error> error;
@@ -404,11 +402,32 @@ Result<RuntimeSpec> parse_runtime_spec(std::string_view text) {
   return spec;
 }
 
-std::string to_json(const RuntimeSpec& spec) {
+ordered_json document_of(const RuntimeSpec& spec) {
   Writer writer;
   fields(writer, spec);
+  return std::move(writer).take();
+}
+
+}  // namespace
+
+Result<RuntimeSpec> parse_runtime_spec(std::string_view text) {
+  TRY(const json document, parse_bounded(text, "runtime configuration"));
+  return read_spec(document);
+}
+
+std::string to_json(const RuntimeSpec& spec) {
   // JSON has no bytes that are not UTF-8: they become U+FFFD, as in every other engine.
-  return std::move(writer).take().dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return document_of(spec).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+Result<RuntimeSpec> parse_carried_spec(std::string_view text) {
+  TRY(json document, parse_bounded(text, "runtime configuration"));
+  restore_carried(text, document);
+  return read_spec(document);
+}
+
+std::string to_carried_json(const RuntimeSpec& spec) {
+  return dump_carried(document_of(spec));
 }
 
 }  // namespace wherry::oci

@@ -60,14 +60,26 @@ TEST(RecordJson, ReadsBackWhatItWrote) {
   std::string text = to_json(record);
   auto again = parse_record(text);
   ASSERT_TRUE(again) << again.error().message();
-  // Bytes that are no UTF-8 become the replacement character once; then the form is stable.
-  record.state.error = "it\xef\xbf\xbd broke";
+  EXPECT_EQ(again->state.error, record.state.error);
   EXPECT_EQ(to_json(*again), to_json(record));
   EXPECT_EQ(again->mounts[0].anonymous, true);
   EXPECT_EQ(again->mounts[0].copy, false);
   EXPECT_EQ(again->config.stop_timeout, 3);
   EXPECT_EQ(again->host_config.port_bindings.at("80/tcp").size(), 2u);
   EXPECT_EQ(again->network_settings.networks.at("bridge").ip_prefix_len, 16);
+}
+
+TEST(RecordJson, BytesThatAreNoUtf8ComeBackAndInspectShowsThemAsDockerDoes) {
+  ContainerRecord record = full_record();
+  record.config.env = {"NAME=caf\xe9", "OTHER=\xf4\x8f\xbf\xa9"};
+  record.args = {"\xff\xfe", "caf\xc3\xa9"};
+  record.config.labels = {{"k\xe9y", "v"}};
+  Result<ContainerRecord> again = parse_record(to_json(record));
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->config.env, record.config.env);
+  EXPECT_EQ(again->args, record.args);
+  EXPECT_EQ(again->config.labels, record.config.labels);
+  EXPECT_NE(inspect_json(record, "", "").find("NAME=caf\xef\xbf\xbd"), std::string::npos);
 }
 
 TEST(RecordJson, InspectHasDockersNamesAndOrder) {
