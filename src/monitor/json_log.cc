@@ -5,35 +5,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/utf8.h"
 
 namespace wherry::monitor {
 namespace {
 
 constexpr size_t kKeepBuffer = 64 * 1024;
-
-// The length of the valid UTF-8 sequence at the front, or 0 (RFC 3629: shortest form, no
-// surrogates).
-size_t sequence_length(std::string_view text) {
-  auto byte = [&](size_t at) {
-    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-  };
-  auto follows = [&](size_t at) { return (byte(at) & 0xc0) == 0x80; };
-  unsigned lead = byte(0);
-  unsigned second = byte(1);
-  if (lead < 0x80) return 1;
-  if (lead < 0xc2 || !follows(1)) return 0;
-  if (lead < 0xe0) return 2;
-  if (lead < 0xf0) {
-    bool valid = (lead != 0xe0 || second >= 0xa0) && (lead != 0xed || second <= 0x9f);
-    return valid && follows(2) ? 3 : 0;
-  }
-  if (lead > 0xf4) return 0;
-  bool valid = (lead != 0xf0 || second >= 0x90) && (lead != 0xf4 || second <= 0x8f);
-  return valid && follows(2) && follows(3) ? 4 : 0;
-}
 
 bool plain(char c) {
   unsigned char byte = static_cast<unsigned char>(c);
@@ -68,7 +49,7 @@ size_t cut_length(std::string_view line) {
   if (line.size() <= JsonLog::kMaxLine) return line.size();
   size_t cut = JsonLog::kMaxLine;
   for (size_t back = 1; back <= 3; ++back)
-    if (sequence_length(line.substr(cut - back)) > back) return cut - back;
+    if (utf8_length(line.substr(cut - back)) > back) return cut - back;
   return cut;
 }
 
@@ -82,7 +63,7 @@ void append_json_escaped(std::string& out, std::string_view text) {
     out.append(text, i, run - i);
     i = run;
     if (i == text.size()) return;
-    size_t length = sequence_length(text.substr(i));
+    size_t length = utf8_length(text.substr(i));
     std::string_view sequence = text.substr(i, std::max<size_t>(length, 1));
     if (length == 0) {
       out += "\\ufffd";
@@ -141,12 +122,13 @@ bool JsonLog::write(int stream, std::string_view data, int64_t now_ns) {
 
 bool JsonLog::finish(int stream, int64_t now_ns) {
   std::string& held = held_[stream - 1];
-  if (path_.empty() || held.empty()) return false;
+  if (path_.empty() || (held.empty() && dropped_ == 0)) return false;
   grew_ = false;
+  failed_ns_ = 0;  // it may be the last chance
   add_full_records(stream, kMaxLine, now_ns);
-  add_record(stream, held, now_ns);
+  if (!held.empty()) add_record(stream, held, now_ns);
   held = std::string();
-  flush(now_ns);
+  write_batch(now_ns);
   return grew_;
 }
 
@@ -173,6 +155,16 @@ void JsonLog::add_record(int stream, std::string_view text, int64_t now_ns) {
 
 void JsonLog::flush(int64_t now_ns) {
   if (batch_records_ == 0) return;
+  // The clock may have been set back meanwhile.
+  if (dropped_ > 0 && now_ns >= failed_ns_ && now_ns < failed_ns_ + kRetryNs) {
+    dropped_ += std::exchange(batch_records_, 0);
+    batch_.clear();
+    return;
+  }
+  write_batch(now_ns);
+}
+
+void JsonLog::write_batch(int64_t now_ns) {
   if (dropped_ > 0) {
     std::string note =
         "{\"log\":\"wherry: " + std::to_string(dropped_) + " log records were lost: ";
@@ -180,8 +172,11 @@ void JsonLog::flush(int64_t now_ns) {
     note += "\\n\",\"stream\":\"stderr\",\"time\":\"" + format_rfc3339(now_ns) + "\"}\n";
     if (append(note)) dropped_ = 0;
   }
-  bool written = dropped_ == 0 && append(batch_);
-  if (!written) dropped_ += batch_records_;
+  bool written = dropped_ == 0 && (batch_.empty() || append(batch_));
+  if (!written) {
+    dropped_ += batch_records_;
+    failed_ns_ = now_ns;
+  }
   batch_records_ = 0;
   batch_.clear();
   if (batch_.capacity() > 2 * kKeepBuffer) batch_.shrink_to_fit();

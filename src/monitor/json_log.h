@@ -5,8 +5,9 @@
 // A line without its end is held back until the end, 16 KiB or the stream's end; longer lines
 // become several records, all but the last without "\n". Invalid UTF-8 becomes U+FFFD. When the
 // file reaches the size limit it is rotated: log -> log.1 -> log.2, or emptied when one file is
-// allowed. A full disk never stops a container: records are dropped, counted, and the loss is
-// recorded as one record once there is room. Not thread-safe. No syncs: a log is not an
+// allowed. A full disk never stops a container, nor slows it down (a write that finds no room may
+// wait for the journal): records are dropped for kRetryNs, counted, and the loss is recorded as one
+// record once there is room. Not thread-safe. No syncs: a log is not an
 // acknowledgement.
 #pragma once
 
@@ -21,6 +22,7 @@ namespace wherry::monitor {
 class JsonLog {
  public:
   static constexpr size_t kMaxLine = 16 * 1024;
+  static constexpr int64_t kRetryNs = 100'000'000;
 
   // A log that drops everything (driver "none").
   JsonLog() = default;
@@ -38,6 +40,7 @@ class JsonLog {
   void add_record(int stream, std::string_view text, int64_t now_ns);
   void add_full_records(int stream, size_t limit, int64_t now_ns);
   void flush(int64_t now_ns);
+  void write_batch(int64_t now_ns);
   bool append(std::string_view bytes);
   void rotate();
   Result<void> reopen();
@@ -52,6 +55,7 @@ class JsonLog {
   uint64_t batch_records_ = 0;
   uint64_t dropped_ = 0;
   int drop_errnum_ = 0;
+  int64_t failed_ns_ = 0;  // when the last write found no room
   bool grew_ = false;
 };
 

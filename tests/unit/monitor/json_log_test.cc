@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 
 namespace wherry::monitor {
@@ -154,6 +155,29 @@ TEST_F(JsonLogTest, CountsWhatAFullDiskDropsAndSaysSoLater) {
   EXPECT_FALSE(full->write(1, "a\nb\n", kNow));
   EXPECT_FALSE(full->write(1, "c\n", kNow));
   EXPECT_EQ(full->dropped(), 3u);
+}
+
+TEST_F(JsonLogTest, TriesAFullDiskAgainAfterAMomentAndAtTheEnd) {
+  auto fail_once = [] {
+    setenv("WHERRY_FAILPOINT", "monitor.log_write:enospc@1", 1);
+    arm_failpoints();
+    unsetenv("WHERRY_FAILPOINT");
+  };
+  JsonLog log = open();
+  fail_once();
+  EXPECT_FALSE(log.write(1, "a\n", kNow));
+  EXPECT_FALSE(log.write(1, "b\n", kNow + JsonLog::kRetryNs - 1)) << "there is room by now";
+  EXPECT_EQ(log.dropped(), 2u);
+  EXPECT_TRUE(log.write(1, "c\n", kNow + JsonLog::kRetryNs));
+  EXPECT_EQ(log.dropped(), 0u);
+  fail_once();
+  EXPECT_FALSE(log.write(1, "d\n", kNow));
+  EXPECT_TRUE(log.finish(1, kNow + 1));
+  std::vector<std::string> logs = records(path());
+  ASSERT_EQ(logs.size(), 3u);
+  EXPECT_TRUE(logs[0].starts_with("wherry: 2 log records were lost: ")) << logs[0];
+  EXPECT_EQ(logs[1], "c\n");
+  EXPECT_TRUE(logs[2].starts_with("wherry: 1 log records were lost: ")) << logs[2];
 }
 
 TEST_F(JsonLogTest, FailsToOpenWhereThereIsNoDirectory) {
