@@ -125,7 +125,8 @@ std::string digest_of(const NamedImage& named) {
   return kNone;
 }
 
-// What the image adds to others and, where that is not all, what it has with everything below.
+// What the image adds to the one it stands on and, where that is not all, what it has with
+// everything below.
 std::string size_words(const store::Image& image) {
   if (image.own_size >= image.size) return human_size(image.size);
   return fmt::format("{} (virtual {})", human_size(image.own_size), human_size(image.size));
@@ -144,8 +145,8 @@ Row image_row(const NamedImage& named, bool whole, int64_t now_ns) {
   row.fields["Size"] = human_size(image.size);
   row.fields["VirtualSize"] = human_size(image.size);
   row.fields["Sizes"] = size_words(image);
-  row.fields["UniqueSize"] = human_size(image.own_size);
-  row.fields["SharedSize"] = human_size(image.size - std::min(image.size, image.own_size));
+  row.fields["UniqueSize"] = human_size(image.unique_size);
+  row.fields["SharedSize"] = human_size(image.size - std::min(image.size, image.unique_size));
   return row;
 }
 

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/trace.h"
 #include "state/images.h"
+#include "store/image_sizes.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -88,12 +89,8 @@ Result<Image> image_of(state::Database& database, state::ImageRow row) {
   TRY(std::vector<state::ImageSourceRow> sources, state::image_sources(database, row.id));
   for (const state::ImageSourceRow& source : sources)
     image.repo_digests.push_back(source.repository + "@" + source.digest);
-  TRY(std::vector<state::LayerRow> layers, state::layers_of(database, row.id));
-  for (const state::LayerRow& layer : layers) {
-    TRY(int64_t users, state::layer_users(database, layer.diff_id));
-    image.size += static_cast<uint64_t>(layer.size);
-    if (users == 1) image.own_size += static_cast<uint64_t>(layer.size);
-  }
+  TRY(Chain layers, state::layers_of(database, row.id));
+  for (const state::LayerRow& layer : layers) image.size += static_cast<uint64_t>(layer.size);
   return image;
 }
 
@@ -132,11 +129,20 @@ Result<Image> Store::find(std::string_view name_or_id) {
 Result<std::vector<Image>> Store::list() {
   TRY(std::vector<state::ImageRow> rows, state::list_images(state_->database));
   std::vector<Image> images;
+  std::vector<Chain> chains;
   for (state::ImageRow& row : rows) {
+    TRY(Chain chain, state::layers_of(state_->database, row.id));
+    chains.push_back(std::move(chain));
     TRY(Image image, image_of(state_->database, std::move(row)));
     images.push_back(std::move(image));
   }
+  TRY_VOID(fill_in_sizes(images, chains));
   return images;
+}
+
+Result<bool> Store::has_image(const Digest& id) {
+  TRY(auto row, state::get_image(state_->database, id.str()));
+  return row.has_value();
 }
 
 Result<void> Store::tag(const Digest& image, const oci::ImageRef& reference) {

@@ -39,8 +39,10 @@ struct Image {
   // "docker.io/library/debian@sha256:...": by which digests repositories know it.
   std::vector<std::string> repo_digests;
   int64_t created_ns = 0;
-  uint64_t size = 0;      // bytes of all layers
-  uint64_t own_size = 0;  // of the layers no other image has
+  uint64_t size = 0;  // bytes of all layers
+  // Only of what list() returns: of the layers above the image that this one stands on, and of
+  // those that no other image has.
+  uint64_t own_size = 0, unique_size = 0;
   // The manifest is ours (imports, builds); false: it came with the image and is sent as it is.
   bool made_here = true;
   // Only of what import_tar returns: extended attributes of the tar that are not in the image.
@@ -151,6 +153,7 @@ class Store {
   // By reference ("debian", "debian:bookworm", "name@sha256:..."), full id, or unique id prefix.
   // kNotFound: "no such image: x".
   Result<Image> find(std::string_view name_or_id);
+  Result<bool> has_image(const Digest& id);
   Result<std::vector<Image>> list();  // newest first
   Result<void> tag(const Digest& image, const oci::ImageRef& reference);
 

@@ -458,6 +458,7 @@ class Sizes(ArchiveTest):
         self.assertIn("4B (virtual 14B)", self.w.ok("images", "loaded:1"))
         self.assertEqual(self.row("loaded:1", "{{.Size}} {{.UniqueSize}} {{.SharedSize}}"), "14B 4B 10B")
         self.assertEqual(self.row("loaded:base", "{{.Size}} {{.UniqueSize}}"), "10B 0B")
+        self.assertRegex(self.w.ok("images", "loaded:base"), r" 10B *\n", "its own, whoever stands on it")
         steps = self.w.ok("history", "--format", "{{.CreatedBy}} {{.Size}}", "loaded:1").splitlines()
         self.assertEqual(steps, ["layer 1 4B", "layer 0 10B"])
 
