@@ -4,6 +4,7 @@
 #include "base/failpoint.h"
 #include "build/caches.h"
 #include "state/build_steps.h"
+#include "state/file_digests.h"
 #include "state/images.h"
 
 namespace wherry::build {
@@ -40,6 +41,8 @@ Result<Pruned> prune(engine::BuildHost& host, const PruneOptions& options) {
     return {};
   }));
   TRY_VOID(failpoint("build.pruned"));
+  // What files contained is read again when it is needed.
+  if (!options.unused_for_ns) TRY_VOID(state::clear_file_digests(host.state()));
   if (options.all) {
     TRY(uint64_t caches, remove_caches(host.root(), options.unused_for_ns, now));
     pruned.bytes += caches;

@@ -10,6 +10,7 @@
 #include "cli/exit_code.h"
 #include "cli/global_flags.h"
 #include "cli/output.h"
+#include "sys/lock_wait.h"
 
 namespace wherry::cli {
 namespace {
@@ -19,6 +20,16 @@ int report_usage(const Error& error, std::string_view command, int code) {
   print_error_text(fmt::format("\nRun 'wherry{}{} --help' for more information\n",
                                command.empty() ? "" : " ", command));
   return code;
+}
+
+void report_lock_wait(const std::string& name, const std::optional<sys::LockHolder>& holder) {
+  std::string text = fmt::format("wherry: waiting for the lock of '{}'", name);
+  if (holder) {
+    text += fmt::format(", which process {} ('{}') holds", holder->pid, printable(holder->command));
+    if (holder->stopped)
+      text += fmt::format("; it is stopped\n  let it go on: kill -CONT {}", holder->pid);
+  }
+  print_error_text(text + "\n");
 }
 
 int print_text(std::string_view text) {
@@ -139,6 +150,7 @@ int dispatch(std::span<const std::string> words, const ParsedFlags& globals,
 int run_main(std::span<const std::string> words, const Context::Opener& open) {
   // A reader that goes away is an error of write(2), which each writer handles.
   std::signal(SIGPIPE, SIG_IGN);
+  sys::observe_lock_waits(&report_lock_wait);
   Result<ParsedFlags> globals = parse_flags(words, kGlobalFlags);
   if (!globals) return report_usage(globals.error(), "", kUsageExit);
   if (globals->boolean("version"))

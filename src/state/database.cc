@@ -1,8 +1,11 @@
 #include "state/database.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "base/failpoint.h"
@@ -11,16 +14,25 @@
 #include "state/sql_error.h"
 #include "sys/file.h"
 #include "sys/lock.h"
+#include "sys/lock_wait.h"
 
 namespace wherry::state {
 namespace {
 
 constexpr int kBusyTimeoutMs = 30'000;
+// SQLite's own steps between two looks at a lock; the last one is repeated.
+constexpr int kBusyDelaysMs[] = {1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100};
 // The first opener after all others have left reads the whole log to rebuild its index: a
 // microsecond a page, so the log is kept short.
 constexpr int kLogPages = 128;
 constexpr const char* kFileName = "state.db";
 constexpr const char* kSchemaLock = "state.lock";
+
+// Writers exclude each other by a lock on the file of the shared memory.
+std::string lock_file_of(sqlite3* connection) {
+  const char* file = sqlite3_db_filename(connection, "main");
+  return file == nullptr ? std::string() : std::string(file) + "-shm";
+}
 
 using Connection = std::unique_ptr<sqlite3, int (*)(sqlite3*)>;
 
@@ -30,6 +42,19 @@ Result<void> execute(sqlite3* connection, const char* sql, const char* what) {
   return {};
 }
 
+// Called again and again while another process writes; 0 gives up.
+int wait_for_writer(void* data, int count) {
+  constexpr int kDelays = std::size(kBusyDelaysMs);
+  int waited = 0;
+  for (int i = 0; i < count; ++i) waited += kBusyDelaysMs[std::min(i, kDelays - 1)];
+  int delay = kBusyDelaysMs[std::min(count, kDelays - 1)];
+  if (waited >= kBusyTimeoutMs) return 0;
+  if (waited < sys::kLockPatienceMs && waited + delay >= sys::kLockPatienceMs)
+    sys::tell_lock_wait("state", lock_file_of(static_cast<sqlite3*>(data)));
+  usleep(static_cast<useconds_t>(delay) * 1000);
+  return 1;
+}
+
 // After a commit. SQLite's own automatic checkpoint never starts the log anew when each process
 // commits once and leaves: the knowledge of what was copied dies with the last one. So the log is
 // emptied here, if nobody reads or writes just now; else the next commit tries again.
@@ -37,7 +62,7 @@ int empty_long_log(void*, sqlite3* connection, const char* name, int pages) {
   if (pages < kLogPages) return SQLITE_OK;
   sqlite3_busy_timeout(connection, 0);
   sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-  sqlite3_busy_timeout(connection, kBusyTimeoutMs);
+  sqlite3_busy_handler(connection, &wait_for_writer, connection);
   return SQLITE_OK;
 }
 
@@ -53,7 +78,7 @@ Result<Connection> connect(const std::string& path) {
     return sql_error(code, sqlite3_errstr(code), context);
   }
   sqlite3_extended_result_codes(raw, 1);
-  sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  sqlite3_busy_handler(raw, &wait_for_writer, raw);
   sqlite3_wal_hook(raw, &empty_long_log, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
@@ -192,7 +217,12 @@ Result<Database::Transaction> Database::begin(Durability durability) {
   if (!begun) {
     transaction.restore_synchronous();
     transaction.connection_ = nullptr;
-    return std::move(begun).error();
+    Error error = std::move(begun).error();
+    if (error.kind() != ErrorKind::kUnavailable) return error;
+    if (auto holder = sys::lock_holder(lock_file_of(connection_)))
+      error.set_hint("process " + std::to_string(holder->pid) + " ('" + holder->command +
+                     "') holds the lock: let it go on, or end it");
+    return error;
   }
   return transaction;
 }

@@ -1,10 +1,15 @@
 #include "state/file_digests.h"
 
+#include "base/text.h"
+#include "state/facts.h"
+
 namespace wherry::state {
 namespace {
 
 // Rows passed over before a search is cheaper than the next step.
 constexpr int kStepsBeforeSearch = 8;
+constexpr const char* kFactKind = "file_digests";
+constexpr const char* kPutFact = "put";
 
 // SQLite's integers are signed; the bits stay.
 int64_t as_signed(uint64_t value) {
@@ -48,6 +53,25 @@ class Cursor {
   int64_t position_ = 0;
 };
 
+Result<int64_t> delete_all(Database& database) {
+  TRY(Statement statement, database.prepare("DELETE FROM file_digests"));
+  TRY_VOID(statement.run());
+  return database.changes();
+}
+
+// Counts what is put, not what is there: a count of the rows would read them all. A batch larger
+// than the limit starts the count anew, or each of its successors would throw it away again.
+Result<void> make_room(Database& database, int64_t adding, int64_t limit) {
+  TRY(std::optional<std::string> text, get_fact(database, kFactKind, kPutFact));
+  int64_t put = text ? parse_i64(*text).value_or(limit) : 0;
+  if (put + adding > limit) {
+    TRY([[maybe_unused]] int64_t removed, delete_all(database));
+    put = 0;
+    if (adding > limit) adding = 0;
+  }
+  return put_fact(database, kFactKind, {kPutFact, std::to_string(put + adding)});
+}
+
 }  // namespace
 
 Result<void> find_file_digests(Database& database, std::span<FileDigest> files) {
@@ -64,9 +88,11 @@ Result<void> find_file_digests(Database& database, std::span<FileDigest> files) 
   return {};
 }
 
-Result<void> put_file_digests(Database& database, std::span<const FileDigest> files) {
+Result<void> put_file_digests(Database& database, std::span<const FileDigest> files,
+                              int64_t limit) {
   if (files.empty()) return {};
   TRY(Database::Transaction transaction, database.begin(Durability::kRelaxed));
+  TRY_VOID(make_room(database, static_cast<int64_t>(files.size()), limit));
   {
     TRY(Statement statement,
         database.prepare("INSERT INTO file_digests(device,inode,size,mtime_ns,ctime_ns,digest) "
@@ -85,11 +111,8 @@ Result<void> put_file_digests(Database& database, std::span<const FileDigest> fi
 
 Result<int64_t> clear_file_digests(Database& database) {
   TRY(Database::Transaction transaction, database.begin(Durability::kRelaxed));
-  {
-    TRY(Statement statement, database.prepare("DELETE FROM file_digests"));
-    TRY_VOID(statement.run());
-  }
-  int64_t removed = database.changes();
+  TRY(int64_t removed, delete_all(database));
+  TRY_VOID(delete_fact(database, kFactKind, kPutFact));
   TRY_VOID(transaction.commit());
   return removed;
 }

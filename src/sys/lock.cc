@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "sys/lock_wait.h"
+
 namespace wherry::sys {
 namespace {
 
@@ -21,7 +23,7 @@ Result<Fd> lock_file(int dir, const std::string& name, int operation) {
   for (;;) {
     TRY_CTX(Fd fd, open_at(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600),
             "cannot open lock '" + name + "'");
-    while (flock(fd.get(), operation) != 0) {
+    while (wait_for_flock(fd.get(), operation, name) != 0) {
       if (errno == EWOULDBLOCK) return Fd();
       if (errno != EINTR) return Error::from_errno(errno, "cannot lock '" + name + "'");
     }
@@ -38,6 +40,12 @@ int operation_of(FileLock::Mode mode) {
 Result<FileLock> FileLock::acquire(int dir, const std::string& name, Mode mode) {
   TRY(Fd fd, lock_file(dir, name, operation_of(mode)));
   return FileLock(std::move(fd));
+}
+
+Result<FileLock> FileLock::acquire(Fd file, const std::string& name) {
+  while (wait_for_flock(file.get(), LOCK_EX, name) != 0)
+    if (errno != EINTR) return Error::from_errno(errno, "cannot lock '" + name + "'");
+  return FileLock(std::move(file));
 }
 
 Result<std::optional<FileLock>> FileLock::try_acquire(int dir, const std::string& name, Mode mode) {

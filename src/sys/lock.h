@@ -19,6 +19,9 @@ class FileLock {
 
   // Waits for the lock. The file is made (0600) when missing.
   static Result<FileLock> acquire(int dir, const std::string& name, Mode mode);
+  // The same on a file that is open: one that is no lock file, but that all who ask share. `name`:
+  // what errors and observers call it.
+  static Result<FileLock> acquire(Fd file, const std::string& name);
   // nullopt when another holds it.
   static Result<std::optional<FileLock>> try_acquire(int dir, const std::string& name, Mode mode);
 

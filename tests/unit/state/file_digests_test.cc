@@ -66,5 +66,30 @@ TEST_F(FileDigests, AreFoundAcrossGapsDevicesAndLinks) {
   EXPECT_EQ(found({{7, 3, 1, 0, 0, ""}}), (Texts{""}));
 }
 
+std::vector<FileDigest> batch(uint64_t device, uint64_t count) {
+  std::vector<FileDigest> files;
+  for (uint64_t i = 0; i < count; ++i) files.push_back({device, i, 0, 0, 0, "x"});
+  return files;
+}
+
+TEST_F(FileDigests, AreForgottenBeforeMoreThanTheLimitWerePut) {
+  ASSERT_TRUE(put_file_digests(*database_, batch(1, 6), 10));
+  ASSERT_TRUE(put_file_digests(*database_, batch(2, 4), 10));
+  EXPECT_EQ(found({{1, 0, 0, 0, 0, ""}, {2, 0, 0, 0, 0, ""}}), (Texts{"x", "x"}));
+  ASSERT_TRUE(put_file_digests(*database_, batch(3, 1), 10));
+  EXPECT_EQ(found({{1, 0, 0, 0, 0, ""}, {2, 0, 0, 0, 0, ""}, {3, 0, 0, 0, 0, ""}}),
+            (Texts{"", "", "x"}));
+  EXPECT_EQ(*clear_file_digests(*database_), 1);
+}
+
+TEST_F(FileDigests, OfMoreFilesThanTheLimitStayUntilOthersFillIt) {
+  ASSERT_TRUE(put_file_digests(*database_, batch(1, 20), 10));
+  for (uint64_t device = 2; device < 12; ++device)
+    ASSERT_TRUE(put_file_digests(*database_, batch(device, 1), 10));
+  EXPECT_EQ(found({{1, 19, 0, 0, 0, ""}, {11, 0, 0, 0, 0, ""}}), (Texts{"x", "x"}));
+  ASSERT_TRUE(put_file_digests(*database_, batch(12, 1), 10));
+  EXPECT_EQ(*clear_file_digests(*database_), 1);
+}
+
 }  // namespace
 }  // namespace wherry::state
