@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <span>
@@ -83,13 +85,28 @@ Result<void> enter_root(int root, const sys::Fd& tree) {
   return {};
 }
 
-Result<void> confine_to(int root, uint64_t mount_attributes) {
+// Before Linux 6.15 a mount that has no place in our namespace cannot be copied. Nothing is above
+// such a one: as the root it confines as well, when it is harmless already.
+Result<void> stay_in(int root) {
+  struct statvfs info{};
+  if (fstatvfs(root, &info) != 0) return failed("cannot read the directory's mount");
+  constexpr unsigned long kHarmless = ST_NODEV | ST_NOSUID | ST_NOEXEC;
+  if ((info.f_flag & kHarmless) != kHarmless)
+    return Error(ErrorKind::kUnsupported, "this kernel cannot restrict the directory's mount");
+  if (fchdir(root) != 0) return failed("cannot enter the directory");
+  if (chroot(".") != 0) return failed("cannot make the directory the root");
+  return {};
+}
+
+Result<void> confine_to(int root, uint64_t mount_attributes, bool may_stay) {
   umask(0);
   TRY_VOID(sys::limit_process(kAddressSpace, kFiles));
-  TRY(sys::Fd tree, copy_mount(root, mount_attributes));
+  Result<sys::Fd> tree = copy_mount(root, mount_attributes);
+  bool stays = !tree && may_stay && tree.error().errnum() == EINVAL;
+  if (!tree && !stays) return std::move(tree.error());
   if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
     return failed("cannot make namespaces");
-  return enter_root(root, tree);
+  return stays ? stay_in(root) : enter_root(root, *tree);
 }
 
 Result<void> allow_calls(std::span<const std::string_view> own) {
@@ -101,7 +118,7 @@ Result<void> allow_calls(std::span<const std::string_view> own) {
 }  // namespace
 
 Result<Worker> confine_unpacker(int root) {
-  TRY_VOID(confine_to(root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  TRY_VOID(confine_to(root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, true));
   TRY_VOID(sys::drop_capabilities(kUnpackCapabilities));
   TRY(Worker worker, Worker::start());
   TRY_VOID(allow_calls(kUnpackCalls));
@@ -109,8 +126,10 @@ Result<Worker> confine_unpacker(int root) {
 }
 
 Result<PackerConfinement> confine_packer(int root) {
-  TRY_VOID(confine_to(root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
-                                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  TRY_VOID(confine_to(root,
+                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
+                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                      false));
   TRY_VOID(sys::drop_capabilities(kOpaqueCapabilities));
   TRY(OpaqueDirectories opaque, find_opaque(root));
   TRY_VOID(sys::drop_capabilities(kPackCapabilities));

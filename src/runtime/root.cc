@@ -128,11 +128,18 @@ Result<sys::Fd> PreparedRoot::attach() {
 }
 
 Result<sys::Fd> PreparedRoot::detached() {
-  if (!classic_) return std::move(mount_);
+  // Who writes here never opens a device or runs a program, and what unpacks here relies on it.
+  const sys::MountAttributes harmless{.set =
+                                          MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
+  if (!classic_) {
+    TRY_VOID(sys::change_mount(mount_.get(), harmless, false));
+    return std::move(mount_);
+  }
   // Once is enough, but nothing is lost by a second time.
   if (unshare(CLONE_NEWNS) != 0) return Error::from_errno(errno, "cannot make a mount namespace");
   TRY_VOID(sys::make_all_mounts_private());
   TRY(sys::Fd root, attach());
+  TRY_VOID(sys::change_mount(root.get(), harmless, false));
   if (umount2(anchor_.c_str(), MNT_DETACH) != 0)
     return Error::from_errno(errno, "cannot detach the overlay");
   return root;

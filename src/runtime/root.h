@@ -20,7 +20,8 @@ class PreparedRoot {
   // use there, and returns the root's fd.
   Result<sys::Fd> attach();
 
-  // For a process that works in the tree itself: the root's fd, without a place in any mount table.
+  // For a process that works in the tree itself: the root's fd, without a place in any mount table,
+  // nodev, nosuid and noexec.
   // Where the kernel needs one for a moment, the process goes into a mount namespace of its own.
   Result<sys::Fd> detached();
 

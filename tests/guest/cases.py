@@ -88,6 +88,85 @@ equal "$($w inspect -f '{{.State.Running}}' free)" true
 $w rm -f free
 echo good
 """),
+    # Overlay mounts by the old system call, copies of mounts that nobody sees: other ways than on newer kernels.
+    Case("a build runs, copies and unpacks", r"""
+mkdir -p /root/context/folder && cd /root/context
+echo one > folder/file && ln -s file folder/link && mkdir deep && echo two > deep/inside && tar -czf local.tar.gz deep
+cat > Dockerfile <<'END'
+FROM busybox:test AS first
+RUN --mount=type=cache,target=/cache echo made > /made && echo kept > /cache/kept
+RUN chmod 600 /made && rm /etc/passwd
+FROM busybox:test
+RUN true
+COPY --chown=7:8 folder /copied/
+ADD local.tar.gz /unpacked/
+ADD folder/file /added
+COPY --from=first /made /taken
+COPY --from=busybox:test /bin/busybox /second
+RUN --mount=type=bind,from=first,target=/other [ ! -e /other/etc/passwd ] && cat /other/made > /bound
+WORKDIR /copied
+CMD ["cat", "file", "link", "/unpacked/deep/inside", "/added", "/taken", "/bound"]
+END
+$w build -q -t built . > /root/id
+equal "$($w run --rm built | tr '\n' ' ')" "one one two one made made "
+equal "$($w run --rm built stat -c '%u %g' /copied/file)" "7 8"
+equal "$($w run --rm built stat -c %a /taken)" 600
+equal "$($w build -q -t again .)" "$(cat /root/id)"
+equal "$(ls /var/lib/wherry/incoming)" ""
+echo good
+"""),
+    Case("a failing step says which and leaves nothing", r"""
+printf 'FROM busybox:test\nCOPY . /all\nRUN exit 7\n' > /root/context/broken
+code=0; out=$($w build -f /root/context/broken /root/context 2>&1) || code=$?
+equal $code 1
+echo "$out" | grep -q 'exit code: 7'
+equal "$(ls /var/lib/wherry/incoming)" ""
+echo good
+"""),
+    Case("an image goes to a registry and comes back", r"""
+wherry-registry serve --addr 127.0.0.1:5000 --root /root/registry > /root/registry.log 2>&1 &
+server=$!; trap "kill $server" EXIT
+for i in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null && break; sleep 0.1; done
+$w tag built 127.0.0.1:5000/team/built
+$w push -q 127.0.0.1:5000/team/built
+id=$($w inspect -f '{{.Id}}' built)
+$w rmi -f 127.0.0.1:5000/team/built built again
+$w builder prune -af
+$w pull -q 127.0.0.1:5000/team/built
+equal "$($w inspect -f '{{.Id}}' 127.0.0.1:5000/team/built)" "$id"
+equal "$($w run --rm 127.0.0.1:5000/team/built cat /bound)" made
+$w save 127.0.0.1:5000/team/built > /root/saved.tar
+$w rmi -f 127.0.0.1:5000/team/built
+$w load -q -i /root/saved.tar
+equal "$($w run --rm 127.0.0.1:5000/team/built cat /unpacked/deep/inside)" two
+$w rmi 127.0.0.1:5000/team/built
+echo good
+"""),
+    Case("pause freezes on cgroup v2 and unpause thaws", r"""
+$w run -d --name ticking busybox:test sh -c 'while :; do echo tick >> /ticks; sleep 0.01; done'
+g=$(group ticking)
+$w pause ticking
+equal "$(cat $g/cgroup.freeze)" 1
+equal "$($w inspect -f '{{.State.Status}}' ticking)" paused
+before=$(cat /proc/$($w inspect -f '{{.State.Pid}}' ticking)/root/ticks | wc -l); sleep 0.3
+equal "$(cat /proc/$($w inspect -f '{{.State.Pid}}' ticking)/root/ticks | wc -l)" $before
+$w unpause ticking
+for i in $(seq 100); do [ "$($w exec ticking wc -l /ticks | cut -d' ' -f1)" -gt "$before" ] && break; sleep 0.1; done
+[ "$($w exec ticking wc -l /ticks | cut -d' ' -f1)" -gt "$before" ]
+$w rm -f ticking
+echo good
+"""),
+    Case("prune takes what is idle, its bridge and cgroups too", r"""
+$w create busybox:test true
+$w run --rm busybox:test true
+for i in $(seq 100); do $w system prune -af > /root/pruned; [ -e /sys/fs/cgroup/wherry ] || break; sleep 0.1; done
+[ ! -e /sys/fs/cgroup/wherry ]
+equal "$($w ps -aq)$($w images -q)" ""
+[ "$(ip -br link | grep -c "^wherry0" || true)" = 0 ]
+$w import /payload/busybox.tar busybox:test
+equal "$($w run --rm busybox:test echo again)" again
+echo good
+"""),
     Case("nothing is left behind", r"""
 equal "$(ls /run/wherry/containers 2>/dev/null)" ""
 [ "$(ip -br link | grep -c "^veth" || true)" = 0 ]
