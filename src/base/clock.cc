@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
@@ -24,12 +25,17 @@ std::string format(int64_t unix_ns, bool fixed) {
     nanos += kSecond;
     --seconds;
   }
-  tm parts{};
-  gmtime_r(&seconds, &parts);
+  // Not gmtime_r, which reads /etc/localtime first.
+  std::chrono::sys_seconds moment{std::chrono::seconds(seconds)};
+  auto midnight = std::chrono::floor<std::chrono::days>(moment);
+  std::chrono::year_month_day date(midnight);
+  std::chrono::hh_mm_ss time(moment - midnight);
   char text[64];
-  int length = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%09lld",
-                        parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                        parts.tm_min, parts.tm_sec, static_cast<long long>(nanos));
+  int length = snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%09lld",
+                        static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                        static_cast<unsigned>(date.day()), static_cast<int>(time.hours().count()),
+                        static_cast<int>(time.minutes().count()),
+                        static_cast<int>(time.seconds().count()), static_cast<long long>(nanos));
   std::string formatted(text, static_cast<size_t>(length));
   if (!fixed) {
     while (formatted.back() == '0') formatted.pop_back();
@@ -114,8 +120,6 @@ std::optional<int64_t> parse_rfc3339(std::string_view text) {
   if (month < 1 || month > 12 || parts.tm_mday < 1 || parts.tm_mday > 31 || parts.tm_hour > 23 ||
       parts.tm_min > 59 || parts.tm_sec > 60)
     return std::nullopt;
-  parts.tm_year = year - 1900;
-  parts.tm_mon = month - 1;
   int64_t nanos = 0;
   if (at < text.size() && text[at] == '.') {
     int64_t unit = kSecond / 10;
@@ -139,7 +143,10 @@ std::optional<int64_t> parse_rfc3339(std::string_view text) {
     offset = sign * (hours * 3600 + minutes * 60);
   }
   if (at != text.size()) return std::nullopt;
-  int64_t seconds = timegm(&parts) - offset;
+  // A day that the month does not have belongs to the next one, as timegm(3) has it.
+  std::chrono::sys_days first = std::chrono::year(year) / month / 1;
+  int64_t seconds = (first.time_since_epoch().count() + parts.tm_mday - 1) * int64_t{86400} +
+                    parts.tm_hour * 3600 + parts.tm_min * 60 + parts.tm_sec - offset;
   if (seconds > 9'223'372'035 || seconds < -9'223'372'035) return std::nullopt;
   return seconds * kSecond + nanos;
 }

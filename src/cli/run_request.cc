@@ -86,7 +86,7 @@ Result<void> set_memory(engine::HostConfig& host, const ParsedFlags& flags) {
 Result<void> set_limits(engine::HostConfig& host, const ParsedFlags& flags) {
   TRY_VOID(set_memory(host, flags));
   host.nano_cpus = flags.billionths("cpus");
-  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  long processors = flags.has("cpus") ? sysconf(_SC_NPROCESSORS_ONLN) : 0;
   if (flags.has("cpus") && host.nano_cpus != 0 &&
       (host.nano_cpus < 10'000'000 || host.nano_cpus > processors * 1'000'000'000))
     return invalid(

@@ -78,12 +78,17 @@ bool host_has_cgroup_v2() {
   return statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-Result<HostFacts> gather_host_facts(const HostConfig& config) {
+HostFacts basic_host_facts() {
   HostFacts facts;
-  facts.cgroup_v2 = host_has_cgroup_v2();
   facts.cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   struct utsname names{};
   if (uname(&names) == 0) facts.hostname = names.nodename;
+  return facts;
+}
+
+Result<HostFacts> gather_host_facts(const HostConfig& config) {
+  HostFacts facts = basic_host_facts();
+  facts.cgroup_v2 = host_has_cgroup_v2();
   if (!config.privileged) facts.throttled_cpus = throttled_cpus();
   if (needs_all_capabilities(config)) {
     TRY(facts.all_capabilities, bounding_set());

@@ -8,6 +8,8 @@ namespace wherry::engine {
 
 // Only what a container with this configuration needs is read.
 Result<HostFacts> gather_host_facts(const HostConfig& config);
+// Name and processors alone.
+HostFacts basic_host_facts();
 bool host_has_cgroup_v2();
 
 }  // namespace wherry::engine

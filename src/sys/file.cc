@@ -43,13 +43,37 @@ Result<void> lift(Removal& removal, int dir, const std::string& name) {
   }
 }
 
-Result<void> remove_below(Removal& removal, int dir, const std::string& name, int level);
+struct Entry {
+  std::string name;
+  bool directory = false;  // true: certainly
+};
+
+// Through the caller's descriptor, whose offset moves.
+Result<std::vector<Entry>> read_entries(int dir) {
+  if (lseek(dir, 0, SEEK_SET) < 0) return Error::from_errno(errno, "cannot list a directory");
+  std::vector<Entry> entries;
+  alignas(dirent64) char buffer[16384];
+  for (;;) {
+    ssize_t size = getdents64(dir, buffer, sizeof buffer);
+    if (size < 0) return Error::from_errno(errno, "cannot list a directory");
+    if (size == 0) return entries;
+    for (ssize_t at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
+      std::string_view name = entry->d_name;
+      if (name != "." && name != "..")
+        entries.push_back({std::string(name), entry->d_type == DT_DIR});
+      at += entry->d_reclen;
+    }
+  }
+}
+
+Result<void> remove_below(Removal& removal, int dir, const Entry& entry, int level);
 
 Result<void> remove_children(Removal& removal, int dir, int level) {
-  TRY(std::vector<std::string> names, list_dir(dir));
+  TRY(std::vector<Entry> entries, read_entries(dir));
   Result<void> first;
-  for (const std::string& name : names) {
-    Result<void> removed = remove_below(removal, dir, name, level);
+  for (const Entry& entry : entries) {
+    Result<void> removed = remove_below(removal, dir, entry, level);
     if (!removed && first) first = std::move(removed);
   }
   return first;
@@ -67,10 +91,13 @@ Result<void> empty_directory(Removal& removal, int dir, int level) {
   return first;
 }
 
-Result<void> remove_below(Removal& removal, int dir, const std::string& name, int level) {
-  if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM)
-    return Error::from_errno(errno, "cannot remove '" + name + "'");
+Result<void> remove_below(Removal& removal, int dir, const Entry& entry, int level) {
+  const std::string& name = entry.name;
+  if (!entry.directory) {
+    if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    if (errno != EISDIR && errno != EPERM)
+      return Error::from_errno(errno, "cannot remove '" + name + "'");
+  }
   if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
   if (errno != ENOTEMPTY && errno != EEXIST)
     return Error::from_errno(errno, "cannot remove '" + name + "'");
@@ -155,6 +182,8 @@ Result<Fd> make_dir_at(int dir, const std::string& name, unsigned mode) {
 }
 
 Result<Fd> make_dirs(const std::string& path, unsigned mode) {
+  // As a rule it is there.
+  if (Result<Fd> there = open_file(path, O_RDONLY | O_DIRECTORY)) return there;
   TRY(Fd current, open_file(path.starts_with('/') ? "/" : ".", O_RDONLY | O_DIRECTORY));
   for (std::string_view part : split(path, '/')) {
     if (part.empty() || part == ".") continue;
@@ -165,7 +194,7 @@ Result<Fd> make_dirs(const std::string& path, unsigned mode) {
 
 Result<void> remove_tree_at(int dir, const std::string& name) {
   Removal removal;
-  return remove_below(removal, dir, name, 0);
+  return remove_below(removal, dir, {name}, 0);
 }
 
 Result<std::vector<std::string>> list_dir(int dir) {
