@@ -29,7 +29,8 @@ def wait_until_clean(before: dict[str, set[str]], roots: list[pathlib.Path] = ()
 
 
 def _difference(before, after) -> list[str]:
-    return [f"{kind} left over: {item}" for kind in after for item in sorted(after[kind] - before[kind])]
+    return [f"{kind} left over: {item}{_place(item) if kind == 'mount' else ''}"
+            for kind in after for item in sorted(after[kind] - before[kind])]
 
 
 def _processes() -> set[str]:
@@ -49,8 +50,16 @@ def _processes() -> set[str]:
 
 
 def _mounts() -> set[str]:
-    return {" ".join(line.split()[3:5]) for line in
+    """By their numbers: where one is may change, because somebody renames a folder of the machine."""
+    return {" ".join(line.split()[:4]) for line in
             pathlib.Path("/proc/self/mountinfo").read_text().splitlines()}
+
+
+def _place(mount: str) -> str:
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        if line.startswith(mount + " "):
+            return " on " + line.split()[4]
+    return ""
 
 
 def _cgroups() -> set[str]:
