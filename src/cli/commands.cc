@@ -101,6 +101,8 @@ constexpr CommandSpec kCommands[] = {
     {"version", "[OPTIONS]", "Show the version", &kFormatFlags, 0, 0, show_version},
     {"info|system info", "[OPTIONS]", "Show the engine's state and what the machine offers",
      &kFormatFlags, 0, 0, show_info},
+    {"system prune", "[OPTIONS]", "Remove what is not in use: containers, images, build cache",
+     &kSystemPruneFlags, 0, 0, prune_system},
     {"config check", "[FILE]", "Check the configuration files, or one", &kNoFlags, 0, 1,
      check_config},
     {"config show", "", "Show the configuration in effect", &kNoFlags, 0, 0, show_config},

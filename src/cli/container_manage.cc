@@ -1,4 +1,4 @@
-// pause, unpause, rename, container prune, system prune.
+// pause, unpause, rename, container prune.
 #include <fmt/format.h>
 
 #include "base/clock.h"

@@ -15,11 +15,15 @@ namespace {
 
 constexpr Flag kFormat[] = {{"format", 'f', FlagKind::kString, "json, or a template"}};
 
-Json version_document() {
-  Json part = {{"Version", WHERRY_VERSION}, {"Os", "linux"}, {"Arch", "amd64"}};
+// As Docker and image configurations call it.
 #if defined(__aarch64__)
-  part["Arch"] = "arm64";
+constexpr const char* kArch = "arm64";
+#else
+constexpr const char* kArch = "amd64";
 #endif
+
+Json version_document() {
+  Json part = {{"Version", WHERRY_VERSION}, {"Os", "linux"}, {"Arch", kArch}};
   // One program is both: scripts ask for either.
   return {{"Client", part}, {"Server", part}};
 }
@@ -85,8 +89,8 @@ Result<int> show_version(Invocation& call) {
   if (!format.empty()) return print_formatted(version_document(), format);
   utsname host{};
   uname(&host);
-  TRY_VOID(print(fmt::format("wherry {}\n OS/Arch: linux/{}\n Kernel: {}\n", WHERRY_VERSION,
-                             host.machine, host.release)));
+  TRY_VOID(print(fmt::format("wherry {}\n OS/Arch: linux/{}\n Kernel: {}\n", WHERRY_VERSION, kArch,
+                             host.release)));
   return 0;
 }
 

@@ -73,7 +73,7 @@ class LocalEngine::RunningStep final : public Step {
 
   Result<void> launch(const StepRequest& request, const monitor::MonitorConfig& config) {
     TRY(upper_, sys::open_file(request.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    TRY(monitor::Client launched, monitor::Client::launch(config));
+    TRY(monitor::Client launched, engine_.launch_monitor(config));
     client_ = std::make_shared<monitor::Client>(std::move(launched));
     TRY(stubs_, MountStubs::find(upper_.get()));
     TRY_VOID(failpoint("engine.step.created"));

@@ -109,7 +109,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   TRY_VOID(check_network_mode(record.host_config));
   TRY_VOID(check_joined_network(request.config, record.host_config));
   TRY_VOID(resolve_joined_network(record));
-  TRY(HostFacts host, gather_host_facts(HostConfig()));
+  HostFacts host = basic_host_facts();
   TRY_VOID(check_limits(record.host_config, host.cpus));
   TRY([[maybe_unused]] auto capabilities, container_capabilities(record.host_config, {}));
   TRY([[maybe_unused]] auto ports,
@@ -136,7 +136,9 @@ Result<void> LocalEngine::insert(ContainerRecord& record, bool random_name,
   TRY(sys::FileLock images,
       sys::FileLock::acquire(fds_.run.get(), "images.lock", sys::FileLock::Mode::kShared));
   TRY(store::Store * store, this->store());
-  TRY([[maybe_unused]] store::Image still_there, store->find(record.image_id));
+  TRY_CTX(Digest image, Digest::parse(record.image_id), "damaged state");
+  TRY(bool still_there, store->has_image(image));
+  if (!still_there) return Error(ErrorKind::kNotFound, "no such image: " + record.config.image);
   for (int attempt = 0;; ++attempt) {
     if (random_name) record.name = random_container_name(attempt);
     TRY(auto transaction, database_.begin(durability));

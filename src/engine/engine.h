@@ -251,9 +251,9 @@ class Engine {
   // --- pruning
   // Containers that do not run. Filters: until, label, label!.
   virtual Result<Pruned> prune_containers(const Filters& filters) = 0;
-  // What the kernel holds for networks that no container is attached to: bridges, rules,
-  // forwarding. They come back with the next container. Names of the networks.
-  virtual Result<std::vector<std::string>> prune_networks() = 0;
+  // Gives back what the kernel holds for networks that no container is attached to: bridges, rules,
+  // forwarding. They come back with the next container.
+  virtual Result<void> prune_networks() = 0;
 
   virtual Result<Info> info() = 0;
 };

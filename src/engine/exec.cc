@@ -100,7 +100,7 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   };
   auto undo = on_exit(forget);
   TRY_VOID(failpoint("engine.exec.prepared"));
-  Result<monitor::Client> launched = monitor::Client::launch(config);
+  Result<monitor::Client> launched = launch_monitor(config);
   if (!launched) return explain_failure(std::move(launched.error()), record, view);
   auto client = std::make_shared<monitor::Client>(std::move(*launched));
   if (!request.detach) {

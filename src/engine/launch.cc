@@ -31,6 +31,7 @@ namespace {
 constexpr size_t kMaxResolvConf = 65536;
 constexpr size_t kMaxFilter = 1 << 20;
 constexpr int kKillTimeoutMs = 5000;
+constexpr int kSubnetAttempts = 10;
 
 std::string dotted(uint32_t address) {
   return fmt::format("{}.{}.{}.{}", address >> 24, address >> 16 & 255, address >> 8 & 255,
@@ -122,7 +123,7 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
           context);
 
   TraceScope launching("engine.launch.monitor");
-  TRY_CTX(monitor::Client launched, monitor::Client::launch(config), context);
+  TRY_CTX(monitor::Client launched, launch_monitor(config), context);
   launching.end();
   auto client = std::make_shared<monitor::Client>(std::move(launched));
   const std::vector<std::string>& notes = client->welcome().warnings;
@@ -146,6 +147,12 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
   if (!attach) return std::unique_ptr<Session>();
   settling_[record.id] = client;
   return std::unique_ptr<Session>(new MonitorSession(std::move(client)));
+}
+
+Result<monitor::Client> LocalEngine::launch_monitor(const monitor::MonitorConfig& config) {
+  TRY(sys::FileLock cgroups,
+      sys::FileLock::acquire(fds_.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
+  return monitor::Client::launch(config);
 }
 
 Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
@@ -175,7 +182,21 @@ Result<std::optional<network::Attachment>> LocalEngine::lease_network(
     const ContainerRecord& record) {
   if (record.host_config.network_mode != "bridge") return std::optional<network::Attachment>();
   TraceScope trace("engine.launch.network");
-  TRY(network::Network bridge, networks_.default_bridge());
+  for (int attempt = 1;; ++attempt) {
+    TRY(network::Network bridge, networks_.default_bridge());
+    TRY(network::Attachment attachment, attach_to(bridge, record));
+    // After the lease, which keeps others from taking the bridge away.
+    Result<void> ready = networks_.ensure_bridge(bridge);
+    if (ready) return std::optional(std::move(attachment));
+    [[maybe_unused]] Result<void> released = networks_.release(record.id);
+    // Another root was faster with this subnet.
+    if (ready.error().kind() != ErrorKind::kConflict || attempt == kSubnetAttempts)
+      return std::move(ready.error());
+  }
+}
+
+Result<network::Attachment> LocalEngine::attach_to(const network::Network& bridge,
+                                                   const ContainerRecord& record) {
   TRY(auto requests,
       port_requests(record.host_config.port_bindings, options_.default_publish_address));
   Result<network::Attachment> attachment = networks_.attach(bridge, record.id, requests);
@@ -185,16 +206,9 @@ Result<std::optional<network::Attachment>> LocalEngine::lease_network(
     TRY_VOID(recover());
     attachment = networks_.attach(bridge, record.id, requests);
   }
-  if (attachment) {
-    // After the lease, which keeps others from taking the bridge away.
-    Result<void> ready = networks_.ensure_bridge(bridge);
-    if (ready) return std::optional(std::move(*attachment));
-    [[maybe_unused]] Result<void> released = networks_.release(record.id);
-    return std::move(ready.error());
-  }
-  if (attachment.error().kind() == ErrorKind::kConflict)
+  if (!attachment && attachment.error().kind() == ErrorKind::kConflict)
     return explain_port_conflict(attachment.error(), requests);
-  return std::move(attachment.error());
+  return attachment;
 }
 
 // The planner says: port 8080/tcp is already allocated by container 'ID'. Scripts know Docker's

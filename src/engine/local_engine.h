@@ -32,6 +32,9 @@
 
 namespace wherry::engine {
 
+// In the run root; held shared while a container starts.
+inline constexpr const char* kCgroupsLock = "cgroups.lock";
+
 struct Paths {
   std::string root, run_root;
   std::string tag;  // of the root: names of bridges, rules and cgroups; "" for the default root
@@ -95,7 +98,7 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<void> remove_volume(const std::string& name, bool force) override;
   Result<Pruned> prune_volumes(const Filters& filters) override;
   Result<Pruned> prune_containers(const Filters& filters) override;
-  Result<std::vector<std::string>> prune_networks() override;
+  Result<void> prune_networks() override;
   Result<Info> info() override;
 
   // --- build_step.cc
@@ -145,6 +148,11 @@ class LocalEngine final : public Engine, public BuildHost {
                                           Terminal terminal, std::vector<std::string>& warnings);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
+  // Under the lock that keeps the cgroups above a container from going before it is in them.
+  Result<monitor::Client> launch_monitor(const monitor::MonitorConfig& config);
+  Result<void> remove_idle_cgroups();
+  Result<network::Attachment> attach_to(const network::Network& bridge,
+                                        const ContainerRecord& record);
   Error explain_port_conflict(const Error& error,
                               const std::vector<network::PortRequest>& requests);
   // What this start's container is connected to: an attachment, another's sandbox, or neither.

@@ -1,11 +1,14 @@
 // Pruning: what nobody uses goes. Each thing is taken under the locks of its own removal, so that a
 // container that starts meanwhile is left alone.
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
 #include "engine/prune_filter.h"
 #include "engine/tree_size.h"
-#include "state/containers.h"
+#include "runtime/cgroup_hierarchies.h"
+#include "sys/file.h"
 
 namespace wherry::engine {
 
@@ -32,18 +35,34 @@ Result<Engine::Pruned> LocalEngine::prune_containers(const Filters& filters) {
   return pruned;
 }
 
-Result<std::vector<std::string>> LocalEngine::prune_networks() {
+Result<void> LocalEngine::prune_networks() {
   TraceScope trace("engine.network.prune");
   TRY_VOID(recover());
-  TRY(std::vector<state::ContainerRow> rows, state::list_containers(database_));
-  std::vector<std::string> live;
-  for (const state::ContainerRow& row : rows) live.push_back(row.id);
-  TRY_VOID(networks_.prune(live));
-  std::vector<std::string> removed;
-  TRY(network::Network bridge, networks_.default_bridge());
-  TRY(bool gone, networks_.remove_idle_bridge(bridge));
-  if (gone) removed.push_back(bridge.name);
-  return removed;
+  // Containers and build steps alike have a run directory before their lease and until after it.
+  TRY_VOID(networks_.prune([&] { return sys::list_dir(fds_.run_containers.get()); }));
+  TRY(std::optional<network::Network> bridge, networks_.known_default_bridge());
+  if (bridge) {
+    TRY([[maybe_unused]] bool gone, networks_.remove_idle_bridge(*bridge));
+  }
+  return remove_idle_cgroups();
+}
+
+// The root's own cgroup and that of its monitors. While a container starts it has neither a process
+// nor a child in some of them: hence the lock, which starts share.
+Result<void> LocalEngine::remove_idle_cgroups() {
+  TRY(auto lock,
+      sys::FileLock::try_acquire(fds_.run.get(), kCgroupsLock, sys::FileLock::Mode::kExclusive));
+  if (!lock) return {};
+  TRY(runtime::Hierarchies hierarchies, runtime::find_hierarchies());
+  std::vector<std::string> mounts;
+  for (const auto& hierarchy : hierarchies.v1) mounts.push_back(hierarchy.mount);
+  if (!hierarchies.v2_mount.empty()) mounts.push_back(hierarchies.v2_mount);
+  for (const std::string& mount : mounts) {
+    // Refused by the kernel where somebody is in it.
+    rmdir((mount + paths_.cgroup_parent + "/engine").c_str());
+    rmdir((mount + paths_.cgroup_parent).c_str());
+  }
+  return {};
 }
 
 }  // namespace wherry::engine

@@ -1,4 +1,4 @@
-// What `container prune`, `image prune` and `builder prune` leave alone: until=TIME,
+// What `container prune`, `image prune` and `system prune` leave alone: until=TIME,
 // label=KEY[=VALUE] and label!=KEY[=VALUE], as Docker reads them. Pure.
 #pragma once
 

@@ -25,7 +25,9 @@ Result<void> LocalEngine::recover() {
   }
   sweep_container_dirs();
   sweep_volumes();
-  [[maybe_unused]] Result<void> swept = networks_.sweep();
+  [[maybe_unused]] Result<void> leases = networks_.sweep();
+  if (Result<store::Store*> images = store()) [[maybe_unused]]
+    Result<void> drafts = (*images)->sweep();
   TRY(std::vector<std::string> locks, sys::list_dir(fds_.locks.get()));
   for (const std::string& id : locks) {
     if (known.contains(id)) continue;

@@ -93,6 +93,13 @@ class PowerCutTest(FunctionalTest):
 
 
 class AfterAcknowledgement(PowerCutTest):
+    def test_what_a_removal_has_left_behind_goes_with_the_next_command(self):
+        self.w.ok("rmi", IMAGE)
+        self.cut()
+        self.w.ok("ps")
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+        self.assertEqual(self.w.ok("images", "-q"), "")
+
     def test_import(self):
         self.w.ok("import", images.padded_tar(), OTHER)
         self.cut()

@@ -112,11 +112,14 @@ class Wherry:
         shutil.rmtree(self.run_root)
         self.remove_cgroups()
 
+    def cgroup(self) -> str:
+        """The root's own cgroup, below which its containers and monitors are."""
+        return "/wherry-" + hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:8]
+
     def remove_cgroups(self) -> None:
-        tag = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:8]
         for top in (line.split()[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
                     if " - cgroup" in line):
-            for folder, _, _ in os.walk(os.path.join(top, f"wherry-{tag}"), topdown=False):
+            for folder, _, _ in os.walk(top + self.cgroup(), topdown=False):
                 self.wait_for(lambda folder=folder: _removed(folder))
 
     # --- faults
