@@ -6,7 +6,10 @@
 
 #include <cerrno>
 
+#include "runtime/sync.h"
+#include "sys/clone.h"
 #include "sys/file.h"
+#include "sys/process.h"
 
 namespace wherry::runtime {
 namespace {
@@ -135,14 +138,34 @@ Result<sys::Fd> PreparedRoot::detached() {
     TRY_VOID(sys::change_mount(mount_.get(), harmless, false));
     return std::move(mount_);
   }
-  // Once is enough, but nothing is lost by a second time.
-  if (unshare(CLONE_NEWNS) != 0) return Error::from_errno(errno, "cannot make a mount namespace");
-  TRY_VOID(sys::make_all_mounts_private());
-  TRY(sys::Fd root, attach());
-  TRY_VOID(sys::change_mount(root.get(), harmless, false));
-  if (umount2(anchor_.c_str(), MNT_DETACH) != 0)
-    return Error::from_errno(errno, "cannot detach the overlay");
-  return root;
+  return attach_elsewhere(harmless);
+}
+
+// In a child's mount namespace, which ends with it. In one of ours, the descriptors opened before
+// would belong to a namespace that is no longer ours, and no mount of theirs could be copied.
+Result<sys::Fd> PreparedRoot::attach_elsewhere(const sys::MountAttributes& attributes) {
+  TRY(ChannelPair channels, make_channel_pair());
+  TRY(sys::Cloned cloned, sys::clone_process({.namespaces = CLONE_NEWNS}));
+  if (cloned.pid == 0) {
+    const auto mounted = [&]() -> Result<sys::Fd> {
+      TRY_VOID(sys::die_with_parent());
+      TRY_VOID(sys::make_all_mounts_private());
+      TRY(sys::Fd root, attach());
+      TRY_VOID(sys::change_mount(root.get(), attributes, false));
+      return root;
+    }();
+    const Result<void> sent = mounted ? channels.child.send_console(mounted->get())
+                                      : channels.child.send_error(mounted.error());
+    _exit(sent ? 0 : 1);
+  }
+  channels.child.close();
+  sys::Child child(cloned.pid, std::move(cloned.pidfd));
+  Result<std::optional<Message>> answer = channels.parent.receive();
+  TRY([[maybe_unused]] int code, child.wait());
+  if (!answer) return std::move(answer.error());
+  if (!*answer) return Error(ErrorKind::kInternal, "the process that mounts the overlay has ended");
+  if ((*answer)->error) return std::move(*(*answer)->error);
+  return std::move((*answer)->console);
 }
 
 Result<void> park_mount(int mount) {

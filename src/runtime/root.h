@@ -22,10 +22,12 @@ class PreparedRoot {
 
   // For a process that works in the tree itself: the root's fd, without a place in any mount table,
   // nodev, nosuid and noexec.
-  // Where the kernel needs one for a moment, the process goes into a mount namespace of its own.
+  // Where the kernel needs one for a moment, it is in a child's mount namespace: the caller must
+  // have one thread.
   Result<sys::Fd> detached();
 
  private:
+  Result<sys::Fd> attach_elsewhere(const sys::MountAttributes& attributes);
   Result<void> prepare_overlay(const RootSource& source);
 
   sys::Fd mount_;
