@@ -117,8 +117,10 @@ Result<wire::Report> RemoteHelper::receive() {
   ssize_t got = 0;
   do {
     got = recv(ours_.get(), text.data(), text.size(), 0);
-  } while (got < 0 && errno == EINTR);
-  if (got == 0 || (got < 0 && errno == ECONNRESET)) return died();
+    // A helper that dies with unread requests resets the socket. That is told once, before the
+    // reports that it has sent.
+  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (got == 0) return died();
   if (got < 0) return Error::from_errno(errno, "cannot hear from wherry-transfer");
   text.resize(static_cast<size_t>(got));
   return wire::decode_report(text);
