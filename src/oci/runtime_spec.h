@@ -100,6 +100,23 @@ struct IdMapping {
   uint32_t size = 0;
 };
 
+// A program of the user's at a point of the container's life.
+struct Hook {
+  std::string path;                // absolute
+  std::vector<std::string> args;   // [0] included; empty: the path alone
+  std::vector<std::string> env;    // nothing is inherited
+  std::optional<int64_t> timeout;  // seconds, above 0
+};
+
+struct Hooks {
+  std::vector<Hook> prestart, create_runtime, create_container, start_container, poststart,
+      poststop;
+  bool empty() const {
+    return prestart.empty() && create_runtime.empty() && create_container.empty() &&
+           start_container.empty() && poststart.empty() && poststop.empty();
+  }
+};
+
 struct RuntimeSpec {
   std::string oci_version = "1.2.0";
   std::string hostname;
@@ -108,6 +125,7 @@ struct RuntimeSpec {
   bool root_readonly = false;
   Process process;
   std::vector<Mount> mounts;
+  Hooks hooks;
   std::map<std::string, std::string> annotations;
   // linux
   std::vector<Namespace> namespaces;
@@ -125,5 +143,8 @@ struct RuntimeSpec {
 // JSON as the specification has it. Limits: 4 MiB, depth 64.
 Result<RuntimeSpec> parse_runtime_spec(std::string_view json);
 std::string to_json(const RuntimeSpec& spec);
+// A process object alone (exec --process), and a resources object alone (update --resources).
+Result<Process> parse_process(std::string_view json);
+Result<Resources> parse_resources(std::string_view json);
 
 }  // namespace wherry::oci
