@@ -168,6 +168,10 @@ std::string to_json(const Process& process) {
   return written(process);
 }
 
+std::string to_json(const Seccomp& seccomp) {
+  return written(seccomp);
+}
+
 std::string to_json(const Resources& resources) {
   return written(resources);
 }

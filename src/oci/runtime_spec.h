@@ -253,6 +253,7 @@ std::string to_json(const RuntimeSpec& spec);
 Result<Process> parse_process(std::string_view json);
 Result<Resources> parse_resources(std::string_view json);
 std::string to_json(const Process& process);
+std::string to_json(const Seccomp& seccomp);
 std::string to_json(const Resources& resources);
 
 }  // namespace wherry::oci

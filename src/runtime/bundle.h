@@ -6,7 +6,7 @@
 //            the listening socket `start.sock` of the state directory. The caller writes the pid
 //            file and its own state, and ends.
 //   start    start_created(): connects to that socket; returns when the program has been executed
-//            or says why not. Then the caller runs the poststart hooks (runtime/hooks.h).
+//            and the poststart hooks have run, or says why not.
 //   run      create() with `detached` as the user wants, then start() on the same object.
 //   delete   destroy_created(): kills, removes the cgroup; then the caller runs the poststop hooks.
 // A second start finds no socket (kConflict "already started"), one after the init's death as well.
@@ -25,25 +25,12 @@
 #include <vector>
 
 #include "oci/runtime_spec.h"
+#include "runtime/cgroup_place.h"
 #include "runtime/cgroup_stats.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
 
 namespace wherry::runtime {
-
-enum class CgroupDriver { kCgroupfs, kSystemd, kDisabled };
-
-// Where a container's cgroup is: what the caller keeps in its state file, both fields as they are.
-struct CgroupPlace {
-  std::string path;  // below each hierarchy's mount: "/docker/<id>"; empty: none
-  std::string unit;  // systemd's scope ("docker-<id>.scope"); empty: not systemd's
-};
-
-// The place that `cgroupsPath` means for this driver. cgroupfs: an absolute path as it is, a
-// relative one below "/", an empty one "/wherry-oci/<id>". systemd: "slice:prefix:name" (empty:
-// "system.slice:wherry-oci:<id>").
-Result<CgroupPlace> place_of_cgroup(const std::string& cgroups_path, const std::string& id,
-                                    CgroupDriver driver);
 
 struct BundleOptions {
   const oci::RuntimeSpec* spec = nullptr;  // borrowed while the object lives
@@ -58,8 +45,8 @@ struct BundleOptions {
   // (needs process.terminal, else kInvalidArgument), the second the init's pidfd.
   std::string console_socket;
   std::string pidfd_socket;
-  // The host's NOTIFY_SOCKET. The caller makes `state_dir`/notify/notify.sock and relays it; it is
-  // bound to the same path inside the container, and NOTIFY_SOCKET is set to
+  // For a host's NOTIFY_SOCKET. The caller makes `state_dir`/notify/notify.sock and relays it; the
+  // directory is bound to /run/notify in the container, and NOTIFY_SOCKET is set to
   // /run/notify/notify.sock.
   bool notify = false;
   bool no_pivot = false;
@@ -88,7 +75,7 @@ class BundleContainer {
   const std::vector<std::string>& warnings() const;
   sys::Fd take_console();
 
-  // For `run`: as start_created, without the detour over the socket.
+  // For `run`: as start_created, through the same socket.
   Result<void> start();
   // As Container's.
   Result<Container::Exit> reap();
@@ -100,9 +87,18 @@ class BundleContainer {
   std::unique_ptr<State> state_;
 };
 
-// In another process than the creator: lets the init execute its program. kConflict when it was
-// started already or is gone.
-Result<void> start_created(const std::string& state_dir);
+// In another process than the creator: lets the init execute its program, then runs the poststart
+// hooks; one that fails kills the init and is the error. kConflict when it was started already or
+// is gone.
+struct StartOptions {
+  const oci::RuntimeSpec* spec = nullptr;  // as it was created with: hooks, the seccomp listener
+  std::string id;
+  std::string bundle;
+  std::string state_dir;
+  pid_t init_pid = 0;
+  uint64_t init_start_time = 0;
+};
+Result<void> start_created(const StartOptions& options);
 
 // Kills what is left in the container (the init by its pidfd, all others by the cgroup; without a
 // cgroup only what is in a pid namespace of its own), waits for its end, and removes cgroup and
@@ -111,7 +107,9 @@ Result<void> destroy_created(pid_t init, uint64_t start_time, const CgroupPlace&
 
 // One more process in a running container.
 struct BundleExecOptions {
-  const oci::RuntimeSpec* spec = nullptr;  // the container's: seccomp, and whether users are mapped
+  const oci::RuntimeSpec* spec = nullptr;  // the container's: seccomp
+  std::string id;
+  std::string bundle;
   pid_t init_pid = 0;
   uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
   CgroupPlace cgroup;

@@ -10,7 +10,10 @@
 // one thread at a time. Sources: cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,7 +56,8 @@ class Cgroup {
   // Whether the kernel has killed anybody here for lack of memory. False when there is no memory
   // controller.
   Result<bool> oom_killed() const;
-  // Processes in it and in its children; 0 when it is gone.
+  // Processes in it and in its children; empty when it is gone.
+  Result<std::set<pid_t>> processes() const;
   Result<uint64_t> process_count() const;
   // SIGKILL to everything in it and its children, frozen or not, then waits until it is empty;
   // kUnavailable after `timeout_ms`.

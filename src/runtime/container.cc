@@ -9,6 +9,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/child_guard.h"
 #include "runtime/create_plan.h"
+#include "runtime/hooks.h"
 #include "runtime/init.h"
 #include "sys/clone.h"
 #include "sys/process.h"
@@ -55,7 +56,8 @@ struct Container::State {
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
   Result<void> clone_init(InitPlan& init);
   Result<void> link_network(const CreateOptions& options);
-  Result<void> hear_init();
+  Result<void> run_runtime_hooks(const CreateOptions& options);
+  Result<void> hear_init(const CreateOptions& options);
 
   Result<void> undo();
 };
@@ -120,9 +122,24 @@ Result<void> Container::State::link_network(const CreateOptions& options) {
   return channel.send(MessageType::kLinkReady);
 }
 
-Result<void> Container::State::hear_init() {
+Result<void> Container::State::run_runtime_hooks(const CreateOptions& options) {
+  const oci::Hooks& hooks = options.spec->hooks;
+  HookState told = *options.bundle.hooks;
+  told.status = "creating";
+  told.pid = pid;
+  TRY_VOID(run_hooks("prestart", hooks.prestart, told));
+  TRY_VOID(run_hooks("createRuntime", hooks.create_runtime, told));
+  return failpoint("runtime.create.hooks");
+}
+
+Result<void> Container::State::hear_init(const CreateOptions& options) {
   TraceScope trace("runtime.wait_ready");
-  TRY(StageReport report, hear_until_ready(channel));
+  TRY(StageReport report, hear_until_ready(channel, [&](MessageType wish) -> Result<void> {
+        if (wish != MessageType::kHooks)
+          return Error(ErrorKind::kInternal, "unexpected wish of the container's first stage");
+        TRY_VOID(run_runtime_hooks(options));
+        return channel.send(MessageType::kHooksDone);
+      }));
   console = std::move(report.console);
   for (std::string& warning : report.warnings) warnings.push_back(std::move(warning));
   return failpoint("runtime.create.ready");
@@ -152,7 +169,7 @@ Result<Container> Container::create(const CreateOptions& options) {
     // An init that is gone has said why: its word is the cause, the missing namespace a
     // consequence.
     if (!linked && !state->channel.peer_gone()) return linked;
-    TRY_VOID(state->hear_init());
+    TRY_VOID(state->hear_init(options));
     // The init has brought its end up: its first packet must not be lost.
     if (options.link) TRY_VOID_CTX(sys::settle_link(*options.link), "cannot connect the network");
     return {};

@@ -69,6 +69,12 @@ Result<void> refuse_what_is_missing(const oci::RuntimeSpec& spec) {
   return {};
 }
 
+Result<void> check_hooks(const CreateOptions& options) {
+  if (!options.spec->hooks.empty() && options.bundle.hooks == nullptr)
+    return unsupported("hooks are not supported here");
+  return {};
+}
+
 Result<void> check_namespaces(const CreateOptions& options, const NamespacePlan& namespaces) {
   const oci::RuntimeSpec& spec = *options.spec;
   if (!namespaces.is_fresh(CLONE_NEWNS))
@@ -155,6 +161,7 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   const oci::RuntimeSpec& spec = *options.spec;
   CreatePlan plan;
   TRY_VOID(refuse_what_is_missing(spec));
+  TRY_VOID(check_hooks(options));
   TRY(plan.namespaces, plan_namespaces(spec.namespaces));
   TRY_VOID(check_namespaces(options, plan.namespaces));
   TRY(plan.mounts, plan_mounts(spec.mounts));
@@ -173,6 +180,8 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   plan.process.create_cwd = options.create_cwd;
   plan.process.user = options.user;
   plan.process.stdio = options.stdio;
+  plan.process.bundle = options.bundle;
+  if (!spec.hooks.start_container.empty()) plan.process.start_hooks = &spec.hooks.start_container;
   return plan;
 }
 

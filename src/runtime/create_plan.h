@@ -38,6 +38,14 @@ struct ProcessPlan {
   std::optional<std::string> user;
   Stdio stdio;
   std::string_view seccomp_filter;
+  BundlePart bundle;
+  const std::vector<oci::Hook>* start_hooks = nullptr;  // startContainer; null: none
+
+  // Whether the last confinement comes after the start: what is done until then needs calls that a
+  // filter may forbid.
+  bool confined_late() const {
+    return bundle.start_socket >= 0 || start_hooks != nullptr || bundle.seccomp_listener;
+  }
 };
 
 struct CreatePlan {

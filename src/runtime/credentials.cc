@@ -189,15 +189,14 @@ Result<void> forbid_new_privileges() {
   return Error::from_errno(errno, "cannot set no_new_privs");
 }
 
-Result<void> load_seccomp_filter(std::string_view filter) {
+Result<sys::Fd> load_seccomp_filter(std::string_view filter, uint32_t flags, bool listen) {
   sock_fprog program{};
   program.len = static_cast<unsigned short>(filter.size() / sizeof(sock_filter));
   program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter.data()));
-  // Speculation stays as it is for other programs: the mitigation costs a container more than the
-  // filter.
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0)
-    return {};
-  return Error::from_errno(errno, "cannot load the seccomp filter");
+  if (listen) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  long done = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+  if (done < 0) return Error::from_errno(errno, "cannot load the seccomp filter");
+  return listen ? sys::Fd(static_cast<int>(done)) : sys::Fd();
 }
 
 }  // namespace wherry::runtime

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "oci/runtime_spec.h"
+#include "sys/fd.h"
 
 namespace wherry::runtime {
 
@@ -64,7 +65,8 @@ Result<void> set_capabilities(const CapabilitySets& sets, uint64_t keep);
 Result<void> raise_ambient(uint64_t ambient);
 
 Result<void> forbid_new_privileges();
-// Bytes of struct sock_filter[]. Without no_new_privs it needs CAP_SYS_ADMIN.
-Result<void> load_seccomp_filter(std::string_view filter);
+// Bytes of struct sock_filter[]. Without no_new_privs it needs CAP_SYS_ADMIN. `flags`:
+// SECCOMP_FILTER_FLAG_ bits. `listen`: the filter notifies, its listener is returned; else empty.
+Result<sys::Fd> load_seccomp_filter(std::string_view filter, uint32_t flags, bool listen);
 
 }  // namespace wherry::runtime

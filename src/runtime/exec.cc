@@ -34,7 +34,7 @@ Error not_running(Error error) {
 // Into the container: version 1 cgroups first, by fds opened on the host, then all namespaces at
 // once.
 Result<sys::Fd> join_container(const Joiner& joiner, ChannelPair& channels) {
-  TRY_VOID(begin_child(channels));
+  TRY_VOID(begin_child(channels, joiner.plan->bundle.outlive_creator));
   if (joiner.cgroup != nullptr) TRY_VOID(joiner.cgroup->attach_self());
   if (setns(joiner.init_pidfd, kNamespaces) != 0)
     return Error::from_errno(errno, "cannot join the container's namespaces");
@@ -86,6 +86,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(ProcessPlan plan, plan_process(options.process, options.seccomp_filter));
   plan.user = options.user;
   plan.stdio = options.stdio;
+  plan.bundle = options.bundle;
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(std::move(init.error()));
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
@@ -93,7 +94,10 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
   TRY(StageReport report, hear_until_ready(joined.channel));
-  TRY_VOID(start_stage(joined.channel));
+  TRY_VOID(start_stage(joined.channel, [&](int number) -> Result<void> {
+    TRY(sys::Fd listener, fetch_fd(joined.pidfd.get(), number));
+    return options.take_listener(std::move(listener), joined.pid);
+  }));
   undo.release();
   ExecProcess process;
   process.pid_ = joined.pid;

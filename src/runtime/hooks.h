@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct HookState {
   std::string status;  // creating, created, running, stopped
   pid_t pid = 0;       // 0: left out
   std::string bundle;
+  std::string directory = "/";  // the hooks' working directory; not part of the state
   const std::map<std::string, std::string>* annotations = nullptr;  // borrowed
 };
 std::string to_json(const HookState& state);

@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "runtime/hooks.h"
 #include "runtime/masks.h"
 #include "runtime/process_stage.h"
 #include "sys/mount.h"
@@ -81,6 +82,20 @@ Result<void> set_up_network(const InitPlan& init, Channel& channel) {
   return {};
 }
 
+// Those of the runtime's namespaces are the parent's to run; they may still change the network.
+Result<void> run_create_hooks(const InitPlan& init, Channel& channel) {
+  const oci::Hooks& hooks = init.options->spec->hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty()) {
+    TRY_VOID(channel.send(MessageType::kHooks));
+    TRY_VOID(channel.expect(MessageType::kHooksDone));
+  }
+  if (hooks.create_container.empty()) return {};
+  HookState state = *init.options->bundle.hooks;
+  state.status = "creating";
+  state.pid = getpid();
+  return run_hooks("createContainer", hooks.create_container, state);
+}
+
 Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
   if (plan.sysctls.empty()) return {};
   if (!proc) {
@@ -104,7 +119,11 @@ Result<void> close_root(const InitPlan& init, int root) {
 
 Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
   TraceScope trace("runtime.child.pivot");
-  TRY_VOID(sys::pivot_into(root.get()));
+  if (init.options->bundle.no_pivot) {
+    TRY_VOID(sys::move_root_into(root.get()));
+  } else {
+    TRY_VOID(sys::pivot_into(root.get()));
+  }
   TRY(sys::Fd inside, sys::open_file("/", O_PATH | O_DIRECTORY));
   uint64_t propagation = init.plan->root_propagation;
   if (propagation != MS_PRIVATE)
@@ -115,13 +134,14 @@ Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
 
 // From the clone to the container's "/", which is returned opened.
 Result<sys::Fd> enter_container(InitPlan& init, ChannelPair& channels, sys::Fd& proc) {
-  TRY_VOID(begin_child(channels));
+  TRY_VOID(begin_child(channels, init.options->bundle.outlive_creator));
   TRY_VOID(join_namespaces(init));
   TRY_VOID(enter_cgroup_namespace(init));
   TRY(sys::Fd root, attach_root(init));
   TRY_VOID(furnish_root(init, root.get(), proc));
-  TRY_VOID(set_names(*init.options->spec));
   TRY_VOID(set_up_network(init, channels.child));
+  TRY_VOID(run_create_hooks(init, channels.child));
+  TRY_VOID(set_names(*init.options->spec));
   TRY_VOID(set_sysctls(*init.plan, proc));
   TRY_VOID(close_root(init, root.get()));
   TRY_VOID(failpoint("runtime.init.furnished"));

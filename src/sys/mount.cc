@@ -98,4 +98,13 @@ Result<void> pivot_into(int root) {
   return {};
 }
 
+Result<void> move_root_into(int root) {
+  if (fchdir(root) != 0) return Error::from_errno(errno, "cannot enter the new root");
+  if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0)
+    return Error::from_errno(errno, "cannot move the new root over the old one");
+  if (chroot(".") != 0) return Error::from_errno(errno, "cannot change the root");
+  if (chdir("/") != 0) return Error::from_errno(errno, "cannot enter '/'");
+  return {};
+}
+
 }  // namespace wherry::sys

@@ -58,5 +58,8 @@ Result<void> make_all_mounts_private();
 // `root`, a mount in this namespace, becomes "/", and the old root with everything below it is
 // detached.
 Result<void> pivot_into(int root);
+// For an old root that cannot be pivoted from (ramfs): `root` is moved over "/" and becomes the
+// process's own root. What is below it in the mount table stays there, out of reach.
+Result<void> move_root_into(int root);
 
 }  // namespace wherry::sys
