@@ -120,6 +120,10 @@ Result<void> update_cgroup(const CgroupPlace& place, const oci::Resources& resou
   return cgroup.apply(resources, warnings);
 }
 
+Result<CgroupStats> cgroup_stats(const CgroupPlace& place) {
+  return read_cgroup_stats(place.path);
+}
+
 Result<std::vector<pid_t>> cgroup_processes_of(const CgroupPlace& place) {
   if (place.path.empty()) return std::vector<pid_t>{};
   const Result<Cgroup> cgroup = Cgroup::open(place.path);

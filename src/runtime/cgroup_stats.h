@@ -51,4 +51,7 @@ struct CgroupStats {
   uint64_t oom_kills = 0;
 };
 
+// kNotFound when no hierarchy has the cgroup.
+Result<CgroupStats> read_cgroup_stats(const std::string& cgroups_path);
+
 }  // namespace wherry::runtime

@@ -11,6 +11,7 @@
 #include "runtime/create_plan.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/user_namespace.h"
 #include "sys/clone.h"
 #include "sys/process.h"
 #include "sys/rtnetlink.h"
@@ -55,6 +56,7 @@ struct Container::State {
   Result<void> make_cgroup(const oci::RuntimeSpec& spec);
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
   Result<void> clone_init(InitPlan& init);
+  Result<void> prepare_mapped_child(const InitPlan& init);
   Result<void> link_network(const CreateOptions& options);
   Result<void> run_runtime_hooks(const CreateOptions& options);
   Result<void> hear_init(const CreateOptions& options);
@@ -92,17 +94,11 @@ Result<void> Container::State::clone_init(InitPlan& init) {
   TraceScope trace("runtime.clone");
   TRY_VOID(ensure_standard_fds());
   TRY(ChannelPair channels, make_channel_pair());
-  std::optional<PidNamespaceForChildren> pid_namespace;
-  for (const auto& [type, fd] : init.joined) {
-    if (type != CLONE_NEWPID) continue;
-    TRY(pid_namespace, PidNamespaceForChildren::enter(fd.get()));
+  std::optional<TimeNamespaceForChildren> time_namespace;
+  if (init.plan->namespaces.is_fresh(CLONE_NEWTIME)) {
+    TRY(time_namespace, TimeNamespaceForChildren::make(init.options->spec->time_offsets));
   }
-  sys::CloneOptions clone;
-  // The cgroup namespace comes later: its root is where its maker is by then.
-  clone.namespaces = init.plan->namespaces.fresh & ~uint64_t{CLONE_NEWCGROUP};
-  if (cgroup) clone.cgroup_fd = cgroup->v2_fd();
-  TRY(sys::Cloned cloned, sys::clone_process(clone));
-  if (cloned.pid == 0) run_init(init, channels);
+  TRY(sys::Cloned cloned, clone_into_namespaces(init, cgroup ? cgroup->v2_fd() : -1, channels));
   pid = cloned.pid;
   pidfd = std::move(cloned.pidfd);
   channel = std::move(channels.parent);
@@ -110,7 +106,24 @@ Result<void> Container::State::clone_init(InitPlan& init) {
   std::optional<uint64_t> began = sys::process_start_time(pid);
   if (!began) return Error(ErrorKind::kInternal, "cannot read the start time of the container");
   start_time = *began;
+  if (init.plan->namespaces.has(CLONE_NEWUSER)) return prepare_mapped_child(init);
   return {};
+}
+
+// What a child in a user namespace may no longer do for itself.
+Result<void> Container::State::prepare_mapped_child(const InitPlan& init) {
+  const ProcessPlan& process = init.plan->process;
+  TRY_VOID(set_limits(pid, process.limits, warnings));
+  if (process.process->oom_score_adj) {
+    TRY(const sys::Fd proc, sys::open_file("/proc", O_PATH | O_DIRECTORY));
+    TRY_VOID(
+        set_oom_score(proc.get(), std::to_string(pid), *process.process->oom_score_adj, warnings));
+  }
+  const oci::RuntimeSpec& spec = *init.options->spec;
+  if (init.plan->namespaces.is_fresh(CLONE_NEWUSER))
+    TRY_VOID(map_users(pid, spec.uid_mappings, spec.gid_mappings));
+  TRY_VOID(failpoint("runtime.create.mapped"));
+  return channel.send(MessageType::kUsersMapped);
 }
 
 Result<void> Container::State::link_network(const CreateOptions& options) {

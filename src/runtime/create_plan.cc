@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "runtime/user_namespace.h"
 
 namespace wherry::runtime {
 namespace {
@@ -16,8 +17,9 @@ struct NamespaceName {
   int type;
 };
 constexpr NamespaceName kNamespaces[] = {
-    {"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
-    {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP},
+    {"mount", CLONE_NEWNS},  {"pid", CLONE_NEWPID},   {"network", CLONE_NEWNET},
+    {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS},   {"cgroup", CLONE_NEWCGROUP},
+    {"user", CLONE_NEWUSER}, {"time", CLONE_NEWTIME},
 };
 
 // The only settings of "kernel." that belong to an IPC namespace (ipc_namespaces(7)).
@@ -59,13 +61,24 @@ Result<std::vector<std::string>> clean_paths(const std::vector<std::string>& pat
 }
 
 Result<void> refuse_what_is_missing(const oci::RuntimeSpec& spec) {
-  if (!spec.uid_mappings.empty() || !spec.gid_mappings.empty())
-    return unsupported("user namespaces are not supported yet");
-  if (!spec.process.apparmor_profile.empty())
-    return unsupported("the AppArmor profile '" + spec.process.apparmor_profile +
-                       "' cannot be applied: not supported yet");
-  if (!spec.process.selinux_label.empty() || !spec.mount_label.empty())
-    return unsupported("SELinux labels are not supported yet");
+  TRY_VOID(check_labels({}, spec.mount_label));
+  if (!spec.net_devices.empty()) return unsupported("'linux.netDevices' is not supported");
+  return {};
+}
+
+// Mappings and offsets belong to namespaces that are made here.
+Result<void> check_users_and_clocks(const oci::RuntimeSpec& spec, const NamespacePlan& namespaces) {
+  const bool mapped = !spec.uid_mappings.empty() || !spec.gid_mappings.empty();
+  if (mapped && !namespaces.has(CLONE_NEWUSER))
+    return invalid("linux.uidMappings and gidMappings need a user namespace");
+  if (namespaces.is_fresh(CLONE_NEWUSER) &&
+      (spec.uid_mappings.empty() || spec.gid_mappings.empty()))
+    return invalid("a new user namespace needs linux.uidMappings and linux.gidMappings");
+  TRY_VOID(check_mappings(spec.uid_mappings, "uid"));
+  TRY_VOID(check_mappings(spec.gid_mappings, "gid"));
+  if (!spec.time_offsets.empty() && !namespaces.is_fresh(CLONE_NEWTIME))
+    return invalid("linux.timeOffsets need a new time namespace");
+  TRY_VOID(offsets_text(spec.time_offsets));
   return {};
 }
 
@@ -98,7 +111,7 @@ Result<NamespacePlan> plan_namespaces(const std::vector<oci::Namespace>& namespa
   for (const oci::Namespace& wanted : namespaces) {
     auto known = std::ranges::find(kNamespaces, wanted.type, &NamespaceName::name);
     if (known == std::end(kNamespaces))
-      return unsupported("the namespace '" + wanted.type + "' is not supported yet");
+      return unsupported("the namespace '" + wanted.type + "' is not supported");
     if (plan.has(static_cast<uint64_t>(known->type)))
       return invalid("the namespace '" + wanted.type + "' is given twice");
     if (wanted.path.empty()) {
@@ -144,7 +157,7 @@ Result<ProcessPlan> plan_process(const oci::Process& process, const std::string&
   plan.process = &process;
   TRY_VOID(check_words(process.args));
   TRY_VOID(check_environment(process.env));
-  TRY(plan.capabilities, plan_capabilities(process.capabilities));
+  plan.capabilities = plan_capabilities(process.capabilities, plan.warnings);
   TRY(plan.limits, plan_limits(process.rlimits));
   std::optional<std::string> cwd = clean_path(process.cwd);
   if (!cwd) return invalid("the working directory '" + process.cwd + "' must be an absolute path");
@@ -154,6 +167,8 @@ Result<ProcessPlan> plan_process(const oci::Process& process, const std::string&
     return invalid("the seccomp filter is not a list of at most " + std::to_string(BPF_MAXINSNS) +
                    " instructions");
   plan.seccomp_filter = seccomp_filter;
+  TRY(plan.traits, plan_traits(process));
+  TRY_VOID(check_labels(process.apparmor_profile, process.selinux_label));
   return plan;
 }
 
@@ -164,6 +179,7 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   TRY_VOID(check_hooks(options));
   TRY(plan.namespaces, plan_namespaces(spec.namespaces));
   TRY_VOID(check_namespaces(options, plan.namespaces));
+  TRY_VOID(check_users_and_clocks(spec, plan.namespaces));
   TRY(plan.mounts, plan_mounts(spec.mounts));
   plan.host_dev = std::ranges::any_of(plan.mounts, [](const MountStep& step) {
     return step.kind == MountStep::Kind::kBind && step.destination == "/dev";
@@ -181,6 +197,9 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   plan.process.user = options.user;
   plan.process.stdio = options.stdio;
   plan.process.bundle = options.bundle;
+  plan.process.limits_by_parent = plan.namespaces.has(CLONE_NEWUSER);
+  TRY(plan.process.traits.personality, plan_personality(spec.personality));
+  TRY(plan.process.traits.memory_policy, plan_memory_policy(spec.memory_policy));
   if (!spec.hooks.start_container.empty()) plan.process.start_hooks = &spec.hooks.start_container;
   return plan;
 }

@@ -11,6 +11,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/mount_plan.h"
+#include "runtime/traits.h"
 
 namespace wherry::runtime {
 
@@ -32,6 +33,7 @@ struct NamespacePlan {
 struct ProcessPlan {
   const oci::Process* process = nullptr;
   CapabilitySets capabilities;
+  Warnings warnings;
   std::vector<LimitPlan> limits;
   std::string cwd;
   bool create_cwd = false;
@@ -39,6 +41,10 @@ struct ProcessPlan {
   Stdio stdio;
   std::string_view seccomp_filter;
   BundlePart bundle;
+  TraitsPlan traits;
+  // In a user namespace that is not the creator's the process may not raise its own limits: its
+  // parent has done so.
+  bool limits_by_parent = false;
   const std::vector<oci::Hook>* start_hooks = nullptr;  // startContainer; null: none
 
   // Whether the last confinement comes after the start: what is done until then needs calls that a

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "base/text.h"
 #include "sys/capability_names.h"
@@ -41,12 +42,14 @@ constexpr LimitName kLimits[] = {
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
-Result<uint64_t> capability_bits(const std::vector<std::string>& names) {
+uint64_t capability_bits(const std::vector<std::string>& names, std::set<std::string>& unknown) {
   uint64_t bits = 0;
   for (const std::string& name : names) {
-    std::optional<int> number = capability_number(name);
-    if (!number) return Error(ErrorKind::kInvalidArgument, "unknown capability '" + name + "'");
-    bits |= uint64_t{1} << *number;
+    if (std::optional<int> number = capability_number(name)) {
+      bits |= uint64_t{1} << *number;
+    } else {
+      unknown.insert(name);
+    }
   }
   return bits;
 }
@@ -71,13 +74,16 @@ std::optional<int> capability_number(std::string_view name) {
   return static_cast<int>(found - std::begin(sys::kCapabilityNames));
 }
 
-Result<CapabilitySets> plan_capabilities(const oci::Capabilities& names) {
+CapabilitySets plan_capabilities(const oci::Capabilities& names, Warnings& warnings) {
   CapabilitySets sets;
-  TRY(sets.bounding, capability_bits(names.bounding));
-  TRY(sets.effective, capability_bits(names.effective));
-  TRY(sets.permitted, capability_bits(names.permitted));
-  TRY(sets.inheritable, capability_bits(names.inheritable));
-  TRY(sets.ambient, capability_bits(names.ambient));
+  std::set<std::string> unknown;
+  sets.bounding = capability_bits(names.bounding, unknown);
+  sets.effective = capability_bits(names.effective, unknown);
+  sets.permitted = capability_bits(names.permitted, unknown);
+  sets.inheritable = capability_bits(names.inheritable, unknown);
+  sets.ambient = capability_bits(names.ambient, unknown);
+  for (const std::string& name : unknown)
+    warnings.push_back("ignoring unknown or unavailable capability '" + name + "'");
   return sets;
 }
 
@@ -98,16 +104,17 @@ Result<std::vector<LimitPlan>> plan_limits(const std::vector<oci::Rlimit>& limit
   return plans;
 }
 
-Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings) {
+Result<void> set_limits(pid_t pid, const std::vector<LimitPlan>& limits, Warnings& warnings) {
   for (const LimitPlan& plan : limits) {
     rlimit wanted{plan.soft, plan.hard};
-    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) == 0) continue;
+    const auto resource = static_cast<__rlimit_resource>(plan.resource);
+    if (prlimit(pid, resource, &wanted, nullptr) == 0) continue;
     rlimit current{};
-    if (errno != EPERM || getrlimit(static_cast<__rlimit_resource>(plan.resource), &current) != 0)
+    if (errno != EPERM || prlimit(pid, resource, nullptr, &current) != 0)
       return Error::from_errno(errno, "cannot set '" + plan.name + "'");
     wanted.rlim_max = std::min(plan.hard, current.rlim_max);
     wanted.rlim_cur = std::min(plan.soft, wanted.rlim_max);
-    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) != 0)
+    if (prlimit(pid, resource, &wanted, nullptr) != 0)
       return Error::from_errno(errno, "cannot set '" + plan.name + "'");
     warnings.push_back("cannot raise " + plan.name + " to " + describe(plan.hard) + "; using " +
                        describe(wanted.rlim_max));
@@ -115,8 +122,8 @@ Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings
   return {};
 }
 
-Result<void> set_oom_score(int proc, int score, Warnings& warnings) {
-  TRY_CTX(sys::Fd file, sys::open_at(proc, "self/oom_score_adj", O_RDWR),
+Result<void> set_oom_score(int proc, const std::string& process, int score, Warnings& warnings) {
+  TRY_CTX(sys::Fd file, sys::open_at(proc, process + "/oom_score_adj", O_RDWR),
           "cannot set the out-of-memory score");
   Result<void> written = sys::write_all(file.get(), std::to_string(score));
   if (written) return {};

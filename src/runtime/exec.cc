@@ -12,6 +12,7 @@
 #include "runtime/container.h"
 #include "runtime/create_plan.h"
 #include "runtime/process_stage.h"
+#include "runtime/user_namespace.h"
 #include "sys/clone.h"
 #include "sys/process.h"
 
@@ -25,6 +26,7 @@ struct Joiner {
   const ProcessPlan* plan = nullptr;
   const Cgroup* cgroup = nullptr;  // null: the container has none
   int init_pidfd = -1;
+  int namespaces = kNamespaces;  // and those of users and time that are not ours already
 };
 
 Error not_running(Error error) {
@@ -35,9 +37,19 @@ Error not_running(Error error) {
 // once.
 Result<sys::Fd> join_container(const Joiner& joiner, ChannelPair& channels) {
   TRY_VOID(begin_child(channels, joiner.plan->bundle.outlive_creator));
+  TRY_VOID(set_processors(joiner.plan->traits.initial_cpus));
   if (joiner.cgroup != nullptr) TRY_VOID(joiner.cgroup->attach_self());
-  if (setns(joiner.init_pidfd, kNamespaces) != 0)
+  TRY_VOID(set_processors(joiner.plan->traits.final_cpus));
+  if (joiner.plan->limits_by_parent) {
+    // Now, because the user namespace takes the right away.
+    Warnings warnings;
+    TRY_VOID(set_limits(0, joiner.plan->limits, warnings));
+    for (const std::string& warning : warnings)
+      TRY_VOID(channels.child.send(MessageType::kWarning, warning));
+  }
+  if (setns(joiner.init_pidfd, joiner.namespaces) != 0)
     return Error::from_errno(errno, "cannot join the container's namespaces");
+  if ((joiner.namespaces & CLONE_NEWUSER) != 0) TRY_VOID(become_root());
   TRY_VOID(failpoint("runtime.exec.joined"));
   return sys::open_file("/", O_PATH | O_DIRECTORY);
 }
@@ -90,7 +102,14 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(std::move(init.error()));
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
-  TRY(Joined joined, clone_joiner({&plan, cgroup ? &*cgroup : nullptr, init->get()}));
+  Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
+  for (const auto& [name, type] :
+       {std::pair{"user", CLONE_NEWUSER}, std::pair{"time", CLONE_NEWTIME}}) {
+    TRY(const bool other, in_other_namespace(options.init_pid, name));
+    if (other) joiner.namespaces |= type;
+  }
+  plan.limits_by_parent = (joiner.namespaces & CLONE_NEWUSER) != 0;
+  TRY(Joined joined, clone_joiner(joiner));
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
   TRY(StageReport report, hear_until_ready(joined.channel));

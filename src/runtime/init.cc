@@ -13,6 +13,8 @@
 #include "runtime/hooks.h"
 #include "runtime/masks.h"
 #include "runtime/process_stage.h"
+#include "runtime/user_namespace.h"
+#include "sys/clone.h"
 #include "sys/mount.h"
 #include "sys/rtnetlink.h"
 
@@ -21,8 +23,8 @@ namespace {
 
 Result<void> join_namespaces(const InitPlan& init) {
   for (const auto& [type, fd] : init.joined)
-    // A pid namespace was entered by the parent, for its children: for us.
-    if (type != CLONE_NEWPID && setns(fd.get(), type) != 0)
+    // Pid and user namespaces were entered for us, by the parent or by the stage between.
+    if (type != CLONE_NEWPID && type != CLONE_NEWUSER && setns(fd.get(), type) != 0)
       return Error::from_errno(errno, "cannot join a namespace");
   return {};
 }
@@ -34,6 +36,12 @@ Result<void> enter_cgroup_namespace(const InitPlan& init) {
   if (init.plan->namespaces.is_fresh(CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) != 0)
     return Error::from_errno(errno, "cannot make a cgroup namespace");
   return {};
+}
+
+Result<void> enter_user_namespace(const InitPlan& init) {
+  TRY_VOID(become_root());
+  // A change of ids clears the parent-death signal (prctl(2)).
+  return init.options->bundle.outlive_creator ? Result<void>() : sys::die_with_parent();
 }
 
 Result<sys::Fd> attach_root(InitPlan& init) {
@@ -135,9 +143,13 @@ Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
 // From the clone to the container's "/", which is returned opened.
 Result<sys::Fd> enter_container(InitPlan& init, ChannelPair& channels, sys::Fd& proc) {
   TRY_VOID(begin_child(channels, init.options->bundle.outlive_creator));
+  const bool mapped = init.plan->namespaces.has(CLONE_NEWUSER);
+  if (mapped) TRY_VOID(channels.child.expect(MessageType::kUsersMapped));
   TRY_VOID(join_namespaces(init));
   TRY_VOID(enter_cgroup_namespace(init));
+  // Still with the creator's uid: the way to the root may be closed to the container's users.
   TRY(sys::Fd root, attach_root(init));
+  if (mapped) TRY_VOID(enter_user_namespace(init));
   TRY_VOID(furnish_root(init, root.get(), proc));
   TRY_VOID(set_up_network(init, channels.child));
   TRY_VOID(run_create_hooks(init, channels.child));

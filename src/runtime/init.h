@@ -9,6 +9,7 @@
 #include "runtime/mounts_apply.h"
 #include "runtime/root.h"
 #include "runtime/sync.h"
+#include "sys/clone.h"
 
 namespace wherry::runtime {
 
@@ -20,6 +21,10 @@ struct InitPlan {
   MountSources sources;
   std::vector<std::pair<int, sys::Fd>> joined;  // namespaces with a path: type and fd
 };
+
+// Clones the init into its namespaces, those to join included as far as a child is born into them.
+// Returns in the parent only.
+Result<sys::Cloned> clone_into_namespaces(InitPlan& init, int cgroup_fd, ChannelPair& channels);
 
 // Never returns: executes the container's program, or reports and exits.
 [[noreturn]] void run_init(InitPlan& init, ChannelPair& channels);

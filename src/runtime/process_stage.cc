@@ -137,12 +137,17 @@ Result<void> enter_directory(const ProcessPlan& plan, int root) {
 }
 
 Result<void> use_resources(const ProcessPlan& plan, sys::Fd& proc, Warnings& warnings) {
-  TRY_VOID(set_limits(plan.limits, warnings));
-  if (!plan.process->oom_score_adj) return {};
+  TRY_VOID(apply_traits(plan.traits));
+  if (!plan.limits_by_parent) TRY_VOID(set_limits(0, plan.limits, warnings));
+  const bool scored = plan.process->oom_score_adj && !plan.limits_by_parent;
+  const bool labelled = !plan.traits.apparmor_profile.empty() || !plan.traits.selinux_label.empty();
+  if (!scored && !labelled) return {};
   if (!proc) {
     TRY(proc, private_proc());
   }
-  return set_oom_score(proc.get(), *plan.process->oom_score_adj, warnings);
+  if (labelled) TRY_VOID(label_next_exec(proc.get(), plan.traits));
+  if (!scored) return {};
+  return set_oom_score(proc.get(), "self", *plan.process->oom_score_adj, warnings);
 }
 
 // A session keyring of its own: the monitor's keys stay the monitor's. Kernels without keys have
@@ -279,7 +284,7 @@ Result<void> confine_and_execute(const ProcessPlan& plan, const CapabilitySets& 
 Result<void> approach(const ProcessPlan& plan, Role role, sys::Fd root, sys::Fd proc,
                       Channel& channel) {
   TraceScope trace("runtime.child.confine");
-  Warnings warnings;
+  Warnings warnings = plan.warnings;
   if (setsid() < 0) return Error::from_errno(errno, "cannot start a session");
   TRY(Resolved resolved, resolve_identity(plan, root.get()));
   TRY_VOID(connect_streams(plan, role, root.get(), resolved.identity.uid, channel));
