@@ -16,7 +16,7 @@ from harness.paths import BUILD
 
 PACKAGES = {
     "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
-                 "docker-registry"],
+                 "docker-registry", "buildah", "containerd"],
     "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
 }
 

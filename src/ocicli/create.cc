@@ -1,0 +1,79 @@
+// `create` and `start`.
+#include <cstdlib>
+
+#include "base/failpoint.h"
+#include "ocicli/flag_tables.h"
+#include "ocicli/lifecycle.h"
+#include "ocicli/notify.h"
+#include "sys/process.h"
+
+namespace wherry::ocicli {
+namespace {
+
+Result<int> run_create(Call& call) {
+  TRY(BundleRequest request, read_request(call));
+  TRY_VOID(create_container(request, call, /*detached=*/true));
+  return 0;
+}
+
+Error wrong_status(Status status) {
+  switch (status) {
+    case Status::kStopped:
+      return Error(ErrorKind::kConflict, "cannot start a container that has stopped");
+    case Status::kRunning:
+    case Status::kPaused:
+      return Error(ErrorKind::kConflict, "cannot start an already running container");
+    default:
+      return Error(ErrorKind::kConflict, "cannot start a container in the " +
+                                             std::string(status_word(status)) + " state");
+  }
+}
+
+Result<int> run_start(Call& call) {
+  TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
+  TRY(Record record, dir.read());
+  TRY(Status status, dir.status(record));
+  if (status != Status::kCreated) return wrong_status(status);
+  TRY(oci::RuntimeSpec spec, kept_spec(dir));
+  TRY(sys::Fd init, sys::open_process(record.pid, record.start_time));
+  const char* host_socket = getenv("NOTIFY_SOCKET");
+  bool relays = record.notify && host_socket != nullptr && *host_socket != '\0';
+  sys::Fd notify;
+  if (relays) {
+    TRY(notify, bind_notify_socket(dir));
+  }
+  record.phase = Record::Phase::kStarting;
+  TRY_VOID(dir.write(record));
+  TRY_VOID(failpoint("oci.start.begin"));
+  TRY_VOID(runtime::start_created(dir.path()));
+  TRY_VOID(after_start(dir, record, spec));
+  // Ready may be long away: others may pause, kill and delete meanwhile.
+  dir.unlock();
+  if (relays) TRY_VOID(relay_ready(notify.get(), init.get(), record.pid, host_socket));
+  return 0;
+}
+
+}  // namespace
+
+const CommandSpec kCreate = {
+    .name = "create",
+    .usage = "[OPTIONS] CONTAINER",
+    .summary = "Create a container from a bundle; its program waits for 'start'",
+    .table = {kCreateFlags},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_create,
+    .sealed = true,
+};
+
+const CommandSpec kStart = {
+    .name = "start",
+    .usage = "CONTAINER",
+    .summary = "Execute the program of a created container",
+    .table = {},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_start,
+};
+
+}  // namespace wherry::ocicli

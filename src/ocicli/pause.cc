@@ -1,0 +1,63 @@
+// `pause` and `resume`.
+#include "base/failpoint.h"
+#include "ocicli/command.h"
+#include "ocicli/container_dir.h"
+#include "runtime/container.h"
+
+namespace wherry::ocicli {
+namespace {
+
+Error no_cgroup() {
+  return Error(ErrorKind::kUnsupported, "the container has no cgroup that could be frozen");
+}
+
+Result<int> run_pause(Call& call) {
+  TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
+  TRY(Record record, dir.read());
+  TRY(Status status, dir.status(record));
+  if (status != Status::kRunning && status != Status::kCreated)
+    return Error(ErrorKind::kConflict, "container not running");
+  if (record.cgroup.path.empty()) return no_cgroup();
+  TRY_VOID(failpoint("oci.pause"));
+  TRY_VOID(runtime::freeze_cgroup(record.cgroup.path, true));
+  return 0;
+}
+
+Result<int> run_resume(Call& call) {
+  TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
+  TRY(Record record, dir.read());
+  TRY(Status status, dir.status(record));
+  // A created container may be frozen too, which its status does not show.
+  if (status != Status::kPaused && status != Status::kCreated)
+    return Error(ErrorKind::kConflict, "container not paused");
+  if (record.cgroup.path.empty()) return no_cgroup();
+  TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
+  if (!frozen) return Error(ErrorKind::kConflict, "container not paused");
+  TRY_VOID(failpoint("oci.resume"));
+  TRY_VOID(runtime::freeze_cgroup(record.cgroup.path, false));
+  return 0;
+}
+
+}  // namespace
+
+const CommandSpec kPause = {
+    .name = "pause",
+    .usage = "CONTAINER",
+    .summary = "Suspend all processes of a container",
+    .table = {},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_pause,
+};
+
+const CommandSpec kResume = {
+    .name = "resume",
+    .usage = "CONTAINER",
+    .summary = "Let the processes of a paused container go on",
+    .table = {},
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run_resume,
+};
+
+}  // namespace wherry::ocicli
