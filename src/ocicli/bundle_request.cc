@@ -94,8 +94,7 @@ Result<BundleRequest> read_request(const Call& call) {
   TRY(request.bundle, find_bundle(flags.text("bundle")));
   // A name alone is the bundle's, as crun has it.
   std::string config = flags.text("config").empty() ? "config.json" : flags.text("config");
-  TRY(request.config,
-      read_config(config[0] == '/' ? config : request.bundle + "/" + config));
+  TRY(request.config, read_config(config[0] == '/' ? config : request.bundle + "/" + config));
   TRY(request.spec, oci::parse_runtime_spec(request.config));
   TRY(request.pid_file, absolute_path(flags.text("pid-file")));
   TRY(request.console_socket, absolute_path(flags.text("console-socket")));
@@ -125,8 +124,7 @@ Result<void> write_pid_file(const std::string& path, pid_t pid) {
   if (path.empty()) return {};
   std::string context = "cannot write the pid file '" + path + "'";
   size_t slash = path.rfind('/');
-  TRY_CTX(sys::Fd dir,
-          sys::open_file(path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY), context);
+  TRY_CTX(sys::Fd dir, sys::open_file(path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY), context);
   TRY_VOID_CTX(sys::write_file_atomic(dir.get(), path.substr(slash + 1), std::to_string(pid), 0644,
                                       sys::Sync::kNone),
                context);

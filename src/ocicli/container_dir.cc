@@ -56,8 +56,7 @@ Result<ContainerDir> ContainerDir::open_folder(const std::string& root, const st
   if (!valid_id(id)) return invalid_id();
   Result<sys::Fd> parent = sys::open_file(root, O_RDONLY | O_DIRECTORY);
   if (!parent) return missing(parent.error()) ? does_not_exist() : std::move(parent.error());
-  Result<sys::Fd> dir =
-      sys::open_at(parent->get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  Result<sys::Fd> dir = sys::open_at(parent->get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir) return missing(dir.error()) ? does_not_exist() : std::move(dir.error());
   return ContainerDir(root, id, std::move(*parent), std::move(*dir));
 }
@@ -68,8 +67,8 @@ Result<ContainerDir> ContainerDir::create(const std::string& root, const std::st
   if (mkdirat(parent.get(), id.c_str(), 0700) != 0 && errno != EEXIST)
     return Error::from_errno(errno, "cannot make '" + root + "/" + id + "'");
   TRY(ContainerDir container, open_folder(root, id));
-  TRY(container.lock_, sys::FileLock::try_acquire(container.fd(), kLock,
-                                                  sys::FileLock::Mode::kExclusive));
+  TRY(container.lock_,
+      sys::FileLock::try_acquire(container.fd(), kLock, sys::FileLock::Mode::kExclusive));
   if (!container.lock_ || container.has_record()) return exists();
   // A delete that held the lock before us has taken the folder away.
   if (!sys::exists_at(container.parent_.get(), id)) return does_not_exist();

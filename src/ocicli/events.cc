@@ -64,8 +64,8 @@ Result<int> run_events(Call& call) {
   std::string interval = call.flags.text("interval");
   std::optional<int64_t> interval_ns = parse_go_duration(interval);
   if (!interval_ns || *interval_ns <= 0)
-    return Error(ErrorKind::kInvalidArgument, "duration interval must be greater than 0: '" +
-                                                  interval + "'");
+    return Error(ErrorKind::kInvalidArgument,
+                 "duration interval must be greater than 0: '" + interval + "'");
   TRY(ContainerDir dir, ContainerDir::open(call.globals.root, call.id()));
   TRY(Record record, dir.read());
   TRY(Status status, dir.status(record));

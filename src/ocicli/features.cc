@@ -12,19 +12,27 @@ using nlohmann::ordered_json;
 
 // Sorted, as readers compare them.
 ordered_json mount_options() {
-  return {"async",       "atime",         "bind",         "defaults",      "dev",
-          "diratime",    "dirsync",       "exec",         "idmap",         "iversion",
-          "lazytime",    "loud",          "mand",         "noatime",       "nodev",
-          "nodiratime",  "noexec",        "noiversion",   "nolazytime",    "nomand",
-          "norelatime",  "nostrictatime", "nosuid",       "nosymfollow",   "private",
-          "ratime",      "rbind",         "rdev",         "rdiratime",     "relatime",
-          "remount",     "rexec",         "ridmap",       "rnoatime",      "rnodev",
-          "rnodiratime", "rnoexec",       "rnorelatime",  "rnostrictatime", "rnosuid",
-          "rnosymfollow", "ro",           "rprivate",     "rrelatime",     "rro",
-          "rrw",         "rshared",       "rslave",       "rstrictatime",  "rsuid",
-          "rsymfollow",  "runbindable",   "rw",           "shared",        "silent",
-          "slave",       "strictatime",   "suid",         "symfollow",     "sync",
-          "tmpcopyup",   "unbindable"};
+  return {"async",         "atime",        "bind",
+          "defaults",      "dev",          "diratime",
+          "dirsync",       "exec",         "idmap",
+          "iversion",      "lazytime",     "loud",
+          "mand",          "noatime",      "nodev",
+          "nodiratime",    "noexec",       "noiversion",
+          "nolazytime",    "nomand",       "norelatime",
+          "nostrictatime", "nosuid",       "nosymfollow",
+          "private",       "ratime",       "rbind",
+          "rdev",          "rdiratime",    "relatime",
+          "remount",       "rexec",        "ridmap",
+          "rnoatime",      "rnodev",       "rnodiratime",
+          "rnoexec",       "rnorelatime",  "rnostrictatime",
+          "rnosuid",       "rnosymfollow", "ro",
+          "rprivate",      "rrelatime",    "rro",
+          "rrw",           "rshared",      "rslave",
+          "rstrictatime",  "rsuid",        "rsymfollow",
+          "runbindable",   "rw",           "shared",
+          "silent",        "slave",        "strictatime",
+          "suid",          "symfollow",    "sync",
+          "tmpcopyup",     "unbindable"};
 }
 
 ordered_json capabilities() {
@@ -57,11 +65,8 @@ ordered_json linux_features() {
   ordered_json part;
   part["namespaces"] = {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"};
   part["capabilities"] = capabilities();
-  part["cgroup"] = {{"v1", true},
-                    {"v2", true},
-                    {"systemd", true},
-                    {"systemdUser", false},
-                    {"rdma", true}};
+  part["cgroup"] = {
+      {"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}};
   part["seccomp"] = seccomp();
   part["apparmor"] = {{"enabled", true}};
   part["selinux"] = {{"enabled", true}};

@@ -33,13 +33,12 @@ inline constexpr Flag kDetachFlag{"detach", 'd', FlagKind::kBool,
                                   "Return when the program has been executed"};
 inline constexpr Flag kNoSubreaperFlag{"no-subreaper", 0, FlagKind::kBool,
                                        "Do not reap the container's orphans"};
-inline constexpr Flag kKeepFlag{"keep", 0, FlagKind::kBool,
-                                "Keep the stopped container's state"};
+inline constexpr Flag kKeepFlag{"keep", 0, FlagKind::kBool, "Keep the stopped container's state"};
 
 inline constexpr std::array kRunFlags{
-    kBundleFlag,      kConfigFlag,  kConsoleSocketFlag, kPidfdSocketFlag,
-    kPidFileFlag,     kPreserveFdsFlag, kNoPivotFlag,   kNoNewKeyringFlag,
-    kDetachFlag,      kNoSubreaperFlag, kKeepFlag,
+    kBundleFlag,  kConfigFlag,      kConsoleSocketFlag, kPidfdSocketFlag,
+    kPidFileFlag, kPreserveFdsFlag, kNoPivotFlag,       kNoNewKeyringFlag,
+    kDetachFlag,  kNoSubreaperFlag, kKeepFlag,
 };
 
 }  // namespace wherry::ocicli

@@ -57,8 +57,7 @@ Result<int> run_kill(Call& call) {
 
 Result<int> run_delete(Call& call) {
   bool force = call.flags.boolean("force");
-  TRY(std::optional<ContainerDir> dir,
-      ContainerDir::lock_remains(call.globals.root, call.id()));
+  TRY(std::optional<ContainerDir> dir, ContainerDir::lock_remains(call.globals.root, call.id()));
   if (!dir || !dir->has_record()) {
     if (!force) return Error(ErrorKind::kNotFound, "container does not exist");
     if (dir) TRY_VOID(dir->remove());
@@ -74,9 +73,9 @@ Result<int> run_delete(Call& call) {
   }
   TRY(Status status, dir->status(*record));
   if (!force && (status == Status::kRunning || status == Status::kPaused))
-    return Error(ErrorKind::kConflict, "cannot delete container " + call.id() +
-                                           " that is not stopped: " +
-                                           std::string(status_word(status)));
+    return Error(ErrorKind::kConflict,
+                 "cannot delete container " + call.id() +
+                     " that is not stopped: " + std::string(status_word(status)));
   TRY_VOID(destroy_container(*dir, *record, call.log));
   return 0;
 }

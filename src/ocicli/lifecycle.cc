@@ -35,8 +35,8 @@ Result<Record> draft(const BundleRequest& request, const Call& call) {
   record.annotations = request.spec.annotations;
   record.notify = !request.notify_socket.empty();
   record.no_new_keyring = request.no_new_keyring;
-  TRY(record.cgroup, runtime::place_of_cgroup(request.spec.cgroups_path, request.id,
-                                              cgroup_driver(call.globals)));
+  TRY(record.cgroup,
+      runtime::place_of_cgroup(request.spec.cgroups_path, request.id, cgroup_driver(call.globals)));
   return record;
 }
 
@@ -66,8 +66,7 @@ Result<void> write_draft(const ContainerDir& dir, const Record& record, const st
 }
 
 Result<void> write_created(const ContainerDir& dir, Record& record,
-                           const runtime::BundleContainer& container,
-                           const std::string& pid_file) {
+                           const runtime::BundleContainer& container, const std::string& pid_file) {
   record.phase = Record::Phase::kCreated;
   record.pid = container.pid();
   record.start_time = container.start_time();

@@ -70,9 +70,10 @@ Result<Log> Log::open(const std::string& path, bool json, Level threshold) {
   Log log;
   log.json_ = json;
   log.threshold_ = threshold;
-  if (!path.empty())
+  if (!path.empty()) {
     TRY_CTX(log.file_, sys::open_file(path, O_WRONLY | O_APPEND | O_CREAT, 0644),
             "cannot open the log");
+  }
   return log;
 }
 
@@ -87,9 +88,8 @@ void Log::error(const Error& error) const {
 
 void Log::write(Level level, std::string_view text) const {
   if (level > threshold_) return;
-  [[maybe_unused]] Result<void> written =
-      sys::write_all(file_ ? file_.get() : STDERR_FILENO,
-                     log_line(json_, level, text, wall_clock_ns()));
+  [[maybe_unused]] Result<void> written = sys::write_all(
+      file_ ? file_.get() : STDERR_FILENO, log_line(json_, level, text, wall_clock_ns()));
 }
 
 }  // namespace wherry::ocicli

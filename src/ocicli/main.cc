@@ -18,8 +18,7 @@ namespace wherry::ocicli {
 namespace {
 
 constexpr std::array kGlobalFlags{
-    Flag{"root", 0, FlagKind::kString, "Where the states of containers are",
-         "/run/wherry-oci"},
+    Flag{"root", 0, FlagKind::kString, "Where the states of containers are", "/run/wherry-oci"},
     Flag{"log", 0, FlagKind::kString, "A file for errors and warnings (default: standard error)"},
     Flag{"log-format", 0, FlagKind::kString, "text or json", "text"},
     Flag{"log-level", 0, FlagKind::kString, "debug, info, warning or error", "info"},
@@ -32,9 +31,9 @@ constexpr std::array kGlobalFlags{
     Flag{"version", 'v', FlagKind::kBool, "Print the version"},
 };
 
-std::array<const CommandSpec*, 17> commands() {
-  return {&kCheckpoint, &kCreate, &kDelete, &kEvents, &kExec,  &kFeatures, &kKill,   &kList,  &kPause,
-          &kPs,         &kRestore, &kResume, &kRun,   &kSpec,  &kStart,    &kState,  &kUpdate};
+std::array<const CommandSpec*, 15> commands() {
+  return {&kCreate, &kDelete, &kEvents, &kExec, &kFeatures, &kKill,  &kList,  &kPause,
+          &kPs,     &kResume, &kRun,    &kSpec, &kStart,    &kState, &kUpdate};
 }
 
 const CommandSpec* find_command(std::string_view name) {
@@ -48,8 +47,9 @@ std::string version_text() {
 }
 
 std::string help_text() {
-  std::string text = "Usage: wherry-oci [OPTIONS] COMMAND\n\n"
-                     "Runs containers from OCI bundles.\n\nCommands:\n";
+  std::string text =
+      "Usage: wherry-oci [OPTIONS] COMMAND\n\n"
+      "Runs containers from OCI bundles.\n\nCommands:\n";
   for (const CommandSpec* command : commands())
     text += fmt::format("  {:<12}{}\n", command->name, command->summary);
   text += "\nOptions:\n" + flags_help({kGlobalFlags});
@@ -157,12 +157,12 @@ int run_main(int argc, char** argv) {
     return said(help_text());
   const CommandSpec* command = find_command(flags->arguments.front());
   if (command == nullptr)
-    return failed(Error(ErrorKind::kInvalidArgument,
-                        "unknown command '" + flags->arguments.front() + "'")
-                      .set_hint("see 'wherry-oci --help'"),
-                  *log, 1);
-  Result<int> code = run_command(*command, std::span(flags->arguments).subspan(1), *flags, *log,
-                                 argv);
+    return failed(
+        Error(ErrorKind::kInvalidArgument, "unknown command '" + flags->arguments.front() + "'")
+            .set_hint("see 'wherry-oci --help'"),
+        *log, 1);
+  Result<int> code =
+      run_command(*command, std::span(flags->arguments).subspan(1), *flags, *log, argv);
   return code ? *code : failed(code.error(), *log, command->failure_code);
 }
 

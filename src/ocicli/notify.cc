@@ -67,8 +67,7 @@ Result<sys::Fd> bind_notify_socket(const ContainerDir& dir) {
   if (unlinkat(folder.get(), kSocket, 0) != 0 && errno != ENOENT)
     return Error::from_errno(errno, "cannot remove the old notify socket");
   // By the folder's descriptor: the path of a state may be longer than an address.
-  TRY(Address address,
-      address_of("/proc/self/fd/" + std::to_string(folder.get()) + "/" + kSocket));
+  TRY(Address address, address_of("/proc/self/fd/" + std::to_string(folder.get()) + "/" + kSocket));
   TRY(sys::Fd socket, datagram_socket());
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address.bytes), address.size) != 0)
     return Error::from_errno(errno, "cannot bind the notify socket");

@@ -50,8 +50,7 @@ Result<OomWatch> OomWatch::open(const runtime::Cgroup& cgroup) {
 }
 
 uint64_t OomWatch::kills() const {
-  Result<std::optional<std::string>> text =
-      runtime::read_cgroup_file(counter_, "memory.events");
+  Result<std::optional<std::string>> text = runtime::read_cgroup_file(counter_, "memory.events");
   if (!text || !*text) return seen_;
   return runtime::flat_value(**text, "oom_kill").value_or(seen_);
 }

@@ -119,22 +119,20 @@ Result<Record> parse_record(std::string_view text) {
   int version = 0;
   if (!take(document, "version", version)) return damaged("it has no version");
   if (version != kVersion)
-    return Error(ErrorKind::kUnsupported, "the container's state is of another version of "
-                                          "wherry-oci: " +
-                                              std::to_string(version));
+    return Error(ErrorKind::kUnsupported,
+                 "the container's state is of another version of "
+                 "wherry-oci: " +
+                     std::to_string(version));
   Record record;
-  bool whole = take_phase(document, record.phase) && take(document, "id", record.id) &&
-               take(document, "ociVersion", record.oci_version) &&
-               take(document, "bundle", record.bundle) && take(document, "rootfs", record.rootfs) &&
-               take(document, "cgroup", record.cgroup.path) &&
-               take(document, "systemdUnit", record.cgroup.unit) &&
-               take(document, "created", record.created_ns) &&
-               take(document, "owner", record.owner) &&
-               take_annotations(document, record.annotations) &&
-               take(document, "pid", record.pid) &&
-               take(document, "startTime", record.start_time) &&
-               take(document, "notify", record.notify) &&
-               take(document, "noNewKeyring", record.no_new_keyring);
+  bool whole =
+      take_phase(document, record.phase) && take(document, "id", record.id) &&
+      take(document, "ociVersion", record.oci_version) && take(document, "bundle", record.bundle) &&
+      take(document, "rootfs", record.rootfs) && take(document, "cgroup", record.cgroup.path) &&
+      take(document, "systemdUnit", record.cgroup.unit) &&
+      take(document, "created", record.created_ns) && take(document, "owner", record.owner) &&
+      take_annotations(document, record.annotations) && take(document, "pid", record.pid) &&
+      take(document, "startTime", record.start_time) && take(document, "notify", record.notify) &&
+      take(document, "noNewKeyring", record.no_new_keyring);
   if (!whole) return damaged("a field is missing or of another type");
   return record;
 }

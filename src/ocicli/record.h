@@ -39,7 +39,6 @@ struct Record {
   uint64_t start_time = 0;
   bool notify = false;  // READY=1 is passed on by `start`
   bool no_new_keyring = false;
-
 };
 
 std::string to_json(const Record& record);

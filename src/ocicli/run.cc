@@ -34,8 +34,8 @@ Result<int> attend_to_end(Created& created, const SignalRelay& signals, bool rea
   sys::Fd console = created.container.take_console();
   std::optional<RawTerminal> raw;
   if (console) raw.emplace(RawTerminal::enter());
-  TRY_VOID(attend({created.record.pid, created.container.pidfd(), console.get(), reap_others},
-                  signals));
+  TRY_VOID(
+      attend({created.record.pid, created.container.pidfd(), console.get(), reap_others}, signals));
   TRY(runtime::Container::Exit exit, created.container.reap());
   return exit.code;
 }
@@ -78,8 +78,7 @@ Result<int> run_detached(const BundleRequest& request, Call& call) {
 
 Result<int> run_run(Call& call) {
   TRY(BundleRequest request, read_request(call));
-  return call.flags.boolean("detach") ? run_detached(request, call)
-                                      : run_foreground(request, call);
+  return call.flags.boolean("detach") ? run_detached(request, call) : run_foreground(request, call);
 }
 
 }  // namespace

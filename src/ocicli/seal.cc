@@ -1,6 +1,7 @@
 #include "ocicli/seal.h"
 
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -42,8 +43,8 @@ Error execute_read_only(char** argv) {
   size_t slash = program.rfind('/');
   Result<sys::Fd> view = sys::clone_mount_of(program.substr(0, slash + 1), false);
   if (!view) return std::move(view.error());
-  Result<void> locked = sys::change_mount(
-      view->get(), {.set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE}, false);
+  Result<void> locked =
+      sys::change_mount(view->get(), {.set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE}, false);
   if (!locked) return std::move(locked.error());
   // What is at the name now must be what runs: another one may have been installed meanwhile.
   struct stat ours{};

@@ -35,8 +35,7 @@ ordered_json process() {
   part["terminal"] = true;
   part["user"] = {{"uid", 0}, {"gid", 0}};
   part["args"] = {"sh"};
-  part["env"] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                 "TERM=xterm"};
+  part["env"] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"};
   part["cwd"] = "/";
   ordered_json names = {"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"};
   part["capabilities"] = {{"bounding", names}, {"effective", names}, {"permitted", names}};
@@ -49,21 +48,21 @@ ordered_json process() {
 ordered_json mounts(bool rootless) {
   ordered_json list = ordered_json::array();
   list.push_back(mount("/proc", "proc", "proc", {}));
-  list.push_back(mount("/dev", "tmpfs", "tmpfs",
-                       {"nosuid", "strictatime", "mode=755", "size=65536k"}));
+  list.push_back(
+      mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
   // A user's namespace need not map the group of terminals.
-  list.push_back(rootless ? mount("/dev/pts", "devpts", "devpts",
-                                  {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"})
-                          : mount("/dev/pts", "devpts", "devpts",
-                                  {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620",
-                                   "gid=5"}));
-  list.push_back(mount("/dev/shm", "tmpfs", "shm",
-                       {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}));
+  list.push_back(
+      rootless ? mount("/dev/pts", "devpts", "devpts",
+                       {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"})
+               : mount("/dev/pts", "devpts", "devpts",
+                       {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
+  list.push_back(
+      mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}));
   list.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   // Without a network namespace of its own a user may only bind the host's.
-  list.push_back(rootless ? mount("/sys", "none", "/sys",
-                                  {"rbind", "nosuid", "noexec", "nodev", "ro"})
-                          : mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}));
+  list.push_back(rootless
+                     ? mount("/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro"})
+                     : mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}));
   if (!rootless)
     list.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup",
                          {"nosuid", "noexec", "nodev", "relatime", "ro"}));
@@ -74,14 +73,13 @@ ordered_json linux_part(bool rootless) {
   ordered_json part;
   if (rootless) {
     auto mapping = [](uint32_t id) {
-      return ordered_json::array(
-          {ordered_json{{"containerID", 0}, {"hostID", id}, {"size", 1}}});
+      return ordered_json::array({ordered_json{{"containerID", 0}, {"hostID", id}, {"size", 1}}});
     };
     part["uidMappings"] = mapping(geteuid());
     part["gidMappings"] = mapping(getegid());
   } else {
-    part["resources"] = {{"devices", ordered_json::array({ordered_json{
-                                         {"allow", false}, {"access", "rwm"}}})}};
+    part["resources"] = {
+        {"devices", ordered_json::array({ordered_json{{"allow", false}, {"access", "rwm"}}})}};
   }
   part["namespaces"] = ordered_json::array();
   for (const char* type : {"pid", "network", "ipc", "uts", "mount", "cgroup", "user"}) {
@@ -90,9 +88,9 @@ ordered_json linux_part(bool rootless) {
     if (name == "network" && rootless) continue;
     part["namespaces"].push_back({{"type", type}});
   }
-  part["maskedPaths"] = {"/proc/acpi",        "/proc/asound",     "/proc/kcore",
+  part["maskedPaths"] = {"/proc/acpi",        "/proc/asound",        "/proc/kcore",
                          "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
-                         "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware",
+                         "/proc/timer_stats", "/proc/sched_debug",   "/sys/firmware",
                          "/proc/scsi"};
   part["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                            "/proc/sysrq-trigger"};
@@ -112,7 +110,7 @@ ordered_json default_spec(bool rootless) {
 
 Result<int> run_spec(Call& call) {
   std::string bundle = call.flags.text("bundle");
-  if (bundle.empty()) bundle = ".";
+  if (bundle.empty()) bundle.push_back('.');
   TRY_CTX(sys::Fd dir, sys::open_file(bundle, O_RDONLY | O_DIRECTORY), "cannot use the bundle");
   if (sys::exists_at(dir.get(), "config.json"))
     return Error(ErrorKind::kConflict,

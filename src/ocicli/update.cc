@@ -1,6 +1,7 @@
 // `update`: other limits for a container that exists.
-#include <algorithm>
 #include <array>
+#include <limits>
+#include <type_traits>
 
 #include "base/text.h"
 #include "ocicli/lifecycle.h"
@@ -17,8 +18,12 @@ constexpr std::array kUpdateFlags{
     Flag{"cpu-period", 0, FlagKind::kInt, "CFS period, microseconds"},
     Flag{"cpu-quota", 0, FlagKind::kInt, "CFS quota in a period, microseconds"},
     Flag{"cpu-burst", 0, FlagKind::kInt, "CFS burst, microseconds"},
-    Flag{.name = "cpu-share", .letter = 0, .kind = FlagKind::kInt,
-         .help = "Share of the processors", .fallback = {}, .alias = "cpu-shares"},
+    Flag{.name = "cpu-share",
+         .letter = 0,
+         .kind = FlagKind::kInt,
+         .help = "Share of the processors",
+         .fallback = {},
+         .alias = "cpu-shares"},
     Flag{"cpu-rt-period", 0, FlagKind::kInt, "Real-time period, microseconds"},
     Flag{"cpu-rt-runtime", 0, FlagKind::kInt, "Real-time run time in a period, microseconds"},
     Flag{"cpuset-cpus", 0, FlagKind::kString, "Processors: 0-3,7"},
