@@ -45,8 +45,13 @@ Result<int> run_start(Call& call) {
   record.phase = Record::Phase::kStarting;
   TRY_VOID(dir.write(record));
   TRY_VOID(failpoint("oci.start.begin"));
-  TRY_VOID(runtime::start_created(dir.path()));
-  TRY_VOID(after_start(dir, record, spec));
+  TRY_VOID(runtime::start_created({.spec = &spec,
+                                   .id = record.id,
+                                   .bundle = record.bundle,
+                                   .state_dir = dir.path(),
+                                   .init_pid = record.pid,
+                                   .init_start_time = record.start_time}));
+  TRY_VOID(record_start(dir, record));
   // Ready may be long away: others may pause, kill and delete meanwhile.
   dir.unlock();
   if (relays) TRY_VOID(relay_ready(notify.get(), init.get(), record.pid, host_socket));

@@ -145,6 +145,8 @@ Result<int> run_exec(Call& call) {
   TRY(oci::RuntimeSpec spec, kept_spec(dir));
   runtime::BundleExecOptions options;
   options.spec = &spec;
+  options.id = record.id;
+  options.bundle = record.bundle;
   options.init_pid = record.pid;
   options.init_start_time = record.start_time;
   options.cgroup = record.cgroup;
@@ -164,7 +166,9 @@ Result<int> run_exec(Call& call) {
   TRY(options.pidfd_socket, absolute_path(flags.text("pidfd-socket")));
   options.no_new_keyring = record.no_new_keyring;
   options.detached = flags.boolean("detach");
-  TRY(options.seccomp_cache, seccomp_cache(call.globals));
+  if (spec.seccomp) {
+    TRY(options.seccomp_cache, seccomp_cache(call.globals));
+  }
   TRY(std::string pid_file, absolute_path(flags.text("pid-file")));
   return options.detached ? run_detached(options, pid_file, call.log)
                           : run_foreground(options, pid_file, call.log);

@@ -1,6 +1,5 @@
 #include "ocicli/lifecycle.h"
 
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,6 @@
 #include "base/trace.h"
 #include "ocicli/notify.h"
 #include "sys/file.h"
-#include "sys/process.h"
 
 namespace wherry::ocicli {
 namespace {
@@ -111,7 +109,9 @@ Result<Created> create_container(const BundleRequest& request, const Call& call,
     if (record.notify) TRY_VOID(make_notify_folder(dir));
     runtime::BundleOptions options = options_for(request, dir, call.globals);
     options.detached = detached;
-    TRY(options.seccomp_cache, seccomp_cache(call.globals));
+    if (request.spec.seccomp) {
+      TRY(options.seccomp_cache, seccomp_cache(call.globals));
+    }
     TRY(runtime::BundleContainer container, runtime::BundleContainer::create(options));
     warn_all(call.log, container.warnings());
     Result<void> written = write_created(dir, record, container, request.pid_file);
@@ -123,17 +123,11 @@ Result<Created> create_container(const BundleRequest& request, const Call& call,
   return built;
 }
 
-Result<void> after_start(const ContainerDir& dir, Record& record, const oci::RuntimeSpec& spec) {
+Result<void> record_start(const ContainerDir& dir, Record& record) {
   record.phase = Record::Phase::kStarted;
+  TRY_VOID(failpoint("oci.start.executed"));
   TRY_VOID(dir.write(record));
-  TRY_VOID(failpoint("oci.start.recorded"));
-  Result<void> hooked =
-      runtime::run_hooks("poststart", spec.hooks.poststart, hook_state(record, Status::kRunning));
-  if (hooked) return {};
-  // What the specification says of a failed hook: the container is stopped.
-  Result<sys::Fd> init = sys::open_process(record.pid, record.start_time);
-  if (!init) return hooked;
-  return with_undo(std::move(hooked.error()), sys::signal_process(init->get(), SIGKILL));
+  return failpoint("oci.start.recorded");
 }
 
 Result<oci::RuntimeSpec> kept_spec(const ContainerDir& dir) {

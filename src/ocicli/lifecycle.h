@@ -26,9 +26,8 @@ Result<Created> create_container(const BundleRequest& request, const Call& call,
 // What the hooks of `record` are told.
 runtime::HookState hook_state(const Record& record, Status status);
 
-// After the program has been executed: the record says so and the poststart hooks run; when one
-// fails the container is killed.
-Result<void> after_start(const ContainerDir& dir, Record& record, const oci::RuntimeSpec& spec);
+// After the program has been executed and the poststart hooks have run.
+Result<void> record_start(const ContainerDir& dir, Record& record);
 
 // The configuration that was kept at create.
 Result<oci::RuntimeSpec> kept_spec(const ContainerDir& dir);

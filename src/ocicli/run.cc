@@ -17,7 +17,7 @@ Result<void> start(Created& created, const BundleRequest& request) {
   created.record.phase = Record::Phase::kStarting;
   TRY_VOID(created.dir.write(created.record));
   TRY_VOID(created.container.start());
-  TRY_VOID(after_start(created.dir, created.record, request.spec));
+  TRY_VOID(record_start(created.dir, created.record));
   if (created.record.notify)
     TRY_VOID(relay_ready(notify.get(), created.container.pidfd(), created.record.pid,
                          request.notify_socket));

@@ -124,7 +124,13 @@ class Run(OciTest):
         self.assertEqual(self.oci_ok("run", "a", cwd=bundle), "here\n")
 
     def test_a_death_by_signal_is_128_and_the_signal(self):
-        self.assertEqual(self.oci("run", "-b", self.bundle(config("sh", "-c", "kill -9 $$")), "a").returncode, 137)
+        bundle = self.bundle(config("sh", "-c", "echo ready; exec sleep 1000"))
+        process = subprocess.Popen(self.command("run", "-b", bundle, "a"), stdout=subprocess.PIPE, text=True,
+                                   env=ENVIRONMENT)
+        with process:
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            self.oci_ok("kill", "a", "KILL")
+            self.assertEqual(process.wait(20), 137)
 
     def test_signals_are_passed_on(self):
         bundle = self.bundle(config("sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"))
