@@ -1,4 +1,6 @@
 // `create` and `start`.
+#include <poll.h>
+
 #include <cstdlib>
 
 #include "base/failpoint.h"
@@ -29,6 +31,14 @@ Error wrong_status(Status status) {
   }
 }
 
+// An init that could not be started is about to end: engines delete it at once, which needs a
+// stopped container.
+void await_end(int pidfd) {
+  constexpr int kLongestMs = 5000;
+  pollfd event{pidfd, POLLIN, 0};
+  poll(&event, 1, kLongestMs);
+}
+
 Result<int> run_start(Call& call) {
   TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
   TRY(Record record, dir.read());
@@ -45,12 +55,16 @@ Result<int> run_start(Call& call) {
   record.phase = Record::Phase::kStarting;
   TRY_VOID(dir.write(record));
   TRY_VOID(failpoint("oci.start.begin"));
-  TRY_VOID(runtime::start_created({.spec = &spec,
-                                   .id = record.id,
-                                   .bundle = record.bundle,
-                                   .state_dir = dir.path(),
-                                   .init_pid = record.pid,
-                                   .init_start_time = record.start_time}));
+  Result<void> started = runtime::start_created({.spec = &spec,
+                                                 .id = record.id,
+                                                 .bundle = record.bundle,
+                                                 .state_dir = dir.path(),
+                                                 .init_pid = record.pid,
+                                                 .init_start_time = record.start_time});
+  if (!started) {
+    await_end(init.get());
+    return std::move(started.error());
+  }
   TRY_VOID(record_start(dir, record));
   // Ready may be long away: others may pause, kill and delete meanwhile.
   dir.unlock();

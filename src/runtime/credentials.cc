@@ -66,6 +66,14 @@ std::string describe(rlim_t value) {
   return value == RLIM_INFINITY ? "unlimited" : std::to_string(value);
 }
 
+std::string capability_list(uint64_t set) {
+  std::string names;
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
+    if ((set >> number & 1) != 0)
+      names.append(names.empty() ? "" : ", ").append(sys::kCapabilityNames[number]);
+  return names;
+}
+
 }  // namespace
 
 std::optional<int> capability_number(std::string_view name) {
@@ -139,14 +147,18 @@ Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings) {
   uint64_t ours = own_bounding_set();
   uint64_t wanted =
       sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
-  std::string missing;
-  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
-    if (((wanted & ~ours) >> number & 1) != 0)
-      missing.append(missing.empty() ? "" : ", ").append(sys::kCapabilityNames[number]);
-  if (!missing.empty()) warnings.push_back("cannot grant " + missing + ": not ours to give");
+  if (uint64_t missing = wanted & ~ours; missing != 0)
+    warnings.push_back("cannot grant " + capability_list(missing) + ": not ours to give");
   for (uint64_t* set :
        {&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient})
     *set &= ours;
+  // What the kernel demands of ambient capabilities. Engines ask for them beside an empty
+  // inheritable set; runc grants what is left as well.
+  if (uint64_t unfit = sets.ambient & ~(sets.permitted & sets.inheritable); unfit != 0) {
+    warnings.push_back("cannot make " + capability_list(unfit) +
+                       " ambient: not permitted and inheritable");
+    sets.ambient &= ~unfit;
+  }
   return {};
 }
 
