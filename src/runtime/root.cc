@@ -139,9 +139,13 @@ Result<sys::Fd> PreparedRoot::detached() {
 }
 
 Result<void> park_mount(int mount) {
-  // Any directory of the host will do that nobody uses on the way to the pivot.
-  TRY(sys::Fd place, sys::open_file("/dev", O_PATH | O_DIRECTORY));
-  return sys::attach_mount(mount, place.get());
+  // Any directory of the host will do that nobody uses on the way to the pivot, the user's
+  // createContainer hooks included: they may need what is in /dev.
+  Result<sys::Fd> place = sys::open_file("/dev/mqueue", O_PATH | O_DIRECTORY);
+  if (!place) place = sys::open_file("/dev/shm", O_PATH | O_DIRECTORY);
+  if (!place) place = sys::open_file("/dev", O_PATH | O_DIRECTORY);
+  if (!place) return std::move(place.error());
+  return sys::attach_mount(mount, place->get());
 }
 
 }  // namespace wherry::runtime

@@ -248,9 +248,9 @@ class Podman(PlaceTest):
         self.podman("update", "--cpus", "0.5", name)
         self.assertEqual(limit_of(pid, "cpu", "cpu.cfs_quota_us"), "50000")
         self.podman("rm", "-f", "-t", "0", name)
-        name = self.detached(*HOG, options=["-m", "16m", "--memory-swap", "16m"])
-        self.podman("wait", name)
-        self.assertEqual(self.inspect(name, "{{.State.OOMKilled}}"), "true")
+        # conmon of this version tells nobody of it on version 1, with runc neither: the code says it.
+        name = self.detached("tail", "/dev/zero", options=["-m", "16m", "--memory-swap", "16m"])
+        self.assertEqual(self.podman("wait", name).strip(), "137")
 
 
 class Containerd(PlaceTest):
