@@ -75,7 +75,6 @@ Result<ContainerDir> ContainerDir::create(const std::string& root, const std::st
   TRY(std::vector<std::string> remains, sys::list_dir(container.fd()));
   for (const std::string& name : remains)
     if (name != kLock) TRY_VOID(sys::remove_tree_at(container.fd(), name));
-  TRY_VOID(failpoint("oci.folder.made"));
   return container;
 }
 

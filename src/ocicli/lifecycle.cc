@@ -104,6 +104,7 @@ Result<Created> create_container(const BundleRequest& request, const Call& call,
   TraceScope trace("oci.create");
   TRY(ContainerDir dir, ContainerDir::create(call.globals.root, request.id));
   auto build = [&]() -> Result<Created> {
+    TRY_VOID(failpoint("oci.create.folder"));
     TRY(Record record, draft(request, call));
     TRY_VOID(write_draft(dir, record, request.config));
     if (record.notify) TRY_VOID(make_notify_folder(dir));

@@ -226,7 +226,8 @@ Result<void> start_created(const StartOptions& options) {
 }
 
 Result<void> destroy_created(pid_t init, uint64_t start_time, const CgroupPlace& place) {
-  TRY_VOID(kill_init(init, start_time));
+  // There may have been none: a create that was killed before.
+  if (init > 0) TRY_VOID(kill_init(init, start_time));
   if (place.path.empty()) return {};
   const Result<Cgroup> cgroup = Cgroup::open(place.path);
   if (cgroup) return cgroup->destroy(kKillTimeoutMs);
