@@ -165,6 +165,10 @@ class Place:
         self._holder.wait()
         self._holder.stdout.close()
 
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
     def command(self, *words) -> list[str]:
         return ["nsenter", "-t", str(self._holder.pid), "-m", "-i", "--", "env", "-i", "HOME=/root", "TMPDIR=/tmp",
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *map(str, words)]
