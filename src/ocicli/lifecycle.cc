@@ -22,22 +22,6 @@ std::string rootfs_of(const BundleRequest& request) {
   return path.starts_with('/') ? path : request.bundle + "/" + path;
 }
 
-Result<Record> draft(const BundleRequest& request, const Call& call) {
-  Record record;
-  record.id = request.id;
-  record.oci_version = request.spec.oci_version;
-  record.bundle = request.bundle;
-  record.rootfs = rootfs_of(request);
-  record.created_ns = wall_clock_ns();
-  record.owner = geteuid();
-  record.annotations = request.spec.annotations;
-  record.notify = !request.notify_socket.empty();
-  record.no_new_keyring = request.no_new_keyring;
-  TRY(record.cgroup,
-      runtime::place_of_cgroup(request.spec.cgroups_path, request.id, cgroup_driver(call.globals)));
-  return record;
-}
-
 runtime::BundleOptions options_for(const BundleRequest& request, const ContainerDir& dir,
                                    const Globals& globals) {
   runtime::BundleOptions options;
@@ -100,12 +84,28 @@ runtime::HookState hook_state(const Record& record, Status status) {
   return state;
 }
 
+Result<Record> draft_record(const BundleRequest& request, const Call& call) {
+  Record record;
+  record.id = request.id;
+  record.oci_version = request.spec.oci_version;
+  record.bundle = request.bundle;
+  record.rootfs = rootfs_of(request);
+  record.created_ns = wall_clock_ns();
+  record.owner = geteuid();
+  record.annotations = request.spec.annotations;
+  record.notify = !request.notify_socket.empty();
+  record.no_new_keyring = request.no_new_keyring;
+  TRY(record.cgroup,
+      runtime::place_of_cgroup(request.spec.cgroups_path, request.id, cgroup_driver(call.globals)));
+  return record;
+}
+
 Result<Created> create_container(const BundleRequest& request, const Call& call, bool detached) {
   TraceScope trace("oci.create");
   TRY(ContainerDir dir, ContainerDir::create(call.globals.root, request.id));
   auto build = [&]() -> Result<Created> {
     TRY_VOID(failpoint("oci.create.folder"));
-    TRY(Record record, draft(request, call));
+    TRY(Record record, draft_record(request, call));
     TRY_VOID(write_draft(dir, record, request.config));
     if (record.notify) TRY_VOID(make_notify_folder(dir));
     runtime::BundleOptions options = options_for(request, dir, call.globals);

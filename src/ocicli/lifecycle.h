@@ -13,6 +13,9 @@
 
 namespace wherry::ocicli {
 
+// The record of a container that is being made.
+Result<Record> draft_record(const BundleRequest& request, const Call& call);
+
 struct Created {
   ContainerDir dir;
   Record record;

@@ -31,9 +31,10 @@ constexpr std::array kGlobalFlags{
     Flag{"version", 'v', FlagKind::kBool, "Print the version"},
 };
 
-std::array<const CommandSpec*, 15> commands() {
-  return {&kCreate, &kDelete, &kEvents, &kExec, &kFeatures, &kKill,  &kList,  &kPause,
-          &kPs,     &kResume, &kRun,    &kSpec, &kStart,    &kState, &kUpdate};
+std::array<const CommandSpec*, 17> commands() {
+  return {&kCheckpoint, &kCreate, &kDelete, &kEvents, &kExec,    &kFeatures,
+          &kKill,       &kList,   &kPause,  &kPs,     &kRestore, &kResume,
+          &kRun,        &kSpec,   &kStart,  &kState,  &kUpdate};
 }
 
 const CommandSpec* find_command(std::string_view name) {

@@ -1,4 +1,5 @@
 """Real engines with wherry-oci as their runtime: dockerd, podman, containerd, buildah."""
+import json
 import os
 import pathlib
 import shutil
@@ -8,6 +9,7 @@ import unittest
 
 from harness import images, peers
 from harness.paths import bin_dir
+from oci_base import config
 
 IMAGE = "busybox:oci"
 # A process that takes more memory than it may have: not before its engine watches, which nobody tells it, and its
@@ -330,6 +332,38 @@ class Buildah(PlaceTest):
                               "--signature-policy", "/peer/policy.json", "/peer/context")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("7", done.stderr)
+
+
+class Criu(PlaceTest):
+    """checkpoint and restore where CRIU cannot do it: this machine's kernel is newer than it."""
+
+    def test_what_criu_complains_of_is_in_the_error_and_the_container_goes_on(self):
+        bundle = self.data / "bundle"
+        bundle.mkdir()
+        (bundle / "rootfs").mkdir()
+        subprocess.run(["tar", "-xf", str(self.data / "busybox.tar"), "-C", str(bundle / "rootfs")], check=True)
+        (bundle / "config.json").write_text(json.dumps(config("sleep", "1000")))
+        oci = ["/peer/wherry-oci", "--root", "/run/states"]
+        self.place.ok(*oci, "run", "-d", "-b", "/peer/bundle", "a", capture_output=False, stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL)
+        self.addCleanup(self.place.ok, *oci, "delete", "--force", "a")
+        done = self.place.run(*oci, "checkpoint", "--image-path", "/peer/image", "a")
+        if done.returncode == 0:  # a CRIU that can: then the way back works as well
+            self.place.ok(*oci, "restore", "-d", "-b", "/peer/bundle", "--image-path", "/peer/image", "a")
+        else:
+            self.assertIn("cannot checkpoint the container: criu dump failed with 1: Error (", done.stderr)
+            self.assertIn("/peer/image/dump.log", done.stderr)
+        self.assertEqual(json.loads(self.place.ok(*oci, "state", "a"))["status"], "running")
+        done = self.place.run(*oci, "restore", "-d", "-b", "/peer/bundle", "--image-path", "/peer/nothing", "b")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot restore the container: criu restore failed with 1: Error (", done.stderr)
+        self.assertIn("container does not exist", self.place.run(*oci, "state", "b").stderr)
+
+    def test_a_missing_criu_is_named(self):
+        done = self.place.run("env", "PATH=/nothere", "/peer/wherry-oci", "--root", "/run/states", "restore", "-b",
+                              "/peer/bundle", "--image-path", "/peer/image", "c")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('criu', done.stderr)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from harness.paths import BUILD
 
 PACKAGES = {
     "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
-                 "docker-registry", "buildah", "containerd", "procps"],
+                 "docker-registry", "buildah", "containerd", "procps", "criu"],
     "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
 }
 
