@@ -47,6 +47,33 @@ void add_notify(oci::RuntimeSpec& spec, const std::string& state_dir) {
   spec.process.env.push_back(std::string("NOTIFY_SOCKET=") + kNotifyDirectory + "/notify.sock");
 }
 
+// Sources of binds may be relative to the bundle, and old configurations have destinations without
+// their slash.
+void complete_paths(oci::RuntimeSpec& spec, const std::string& bundle) {
+  for (oci::Mount& mount : spec.mounts) {
+    const bool bind = mount.type == "bind" || std::ranges::any_of(mount.options, [](auto& option) {
+                        return option == "bind" || option == "rbind";
+                      });
+    if (bind && !mount.source.empty() && mount.source[0] != '/')
+      mount.source = bundle + "/" + mount.source;
+    if (!mount.destination.empty() && mount.destination[0] != '/') mount.destination.insert(0, "/");
+  }
+}
+
+// The devices that every container has may be used whatever the rules say, as may making nodes; a
+// configuration without rules denies all others.
+void complete_device_rules(std::vector<oci::DeviceRule>& rules) {
+  if (rules.empty()) rules.push_back({.allow = false, .type = 'a'});
+  struct Default {
+    std::optional<int64_t> major, minor;
+  };
+  constexpr Default kDevices[] = {
+      {1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, std::nullopt}};
+  for (char type : {'c', 'b'}) rules.push_back({.allow = true, .type = type, .access = "m"});
+  for (const Default& device : kDevices)
+    rules.push_back({.allow = true, .type = 'c', .major = device.major, .minor = device.minor});
+}
+
 HookState hook_state(const oci::RuntimeSpec& spec, const std::string& id,
                      const std::string& bundle) {
   return {.oci_version = spec.oci_version,
@@ -110,6 +137,8 @@ Result<void> BundleContainer::State::prepare(const BundleOptions& options) {
   TRY(rootfs, find_rootfs(bundle, spec.root_path));
   TRY(cgroup, place_of_cgroup(spec.cgroups_path, id, options.cgroup_driver));
   spec.cgroups_path = cgroup.path;
+  complete_paths(spec, bundle);
+  complete_device_rules(spec.resources.devices);
   if (options.notify) add_notify(spec, state_dir);
   TRY(filter, filter_of(spec, options.seccomp_cache));
   hooks = hook_state(spec, id, bundle);

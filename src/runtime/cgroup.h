@@ -92,7 +92,9 @@ class Cgroup {
   };
 
   Cgroup() = default;
-  static Result<Cgroup> make(const std::string& cgroups_path, bool fresh);
+  static Result<Cgroup> make(const std::string& cgroups_path, bool fresh,
+                             const std::vector<std::string>& rare);
+  Result<void> check_memory_below(uint64_t limit) const;
   Result<void> open_joins();
   std::vector<std::string> all_paths() const;
   bool v2_populated() const;

@@ -82,6 +82,24 @@ Result<void> check_users_and_clocks(const oci::RuntimeSpec& spec, const Namespac
   return {};
 }
 
+// What mounts take from the container: its users for idmapped ones, its label.
+Result<void> complete_mounts(const oci::RuntimeSpec& spec, std::vector<MountStep>& steps) {
+  for (MountStep& step : steps) {
+    if (step.map_ids && step.uid_mappings.empty()) {
+      step.uid_mappings = spec.uid_mappings;
+      step.gid_mappings = spec.gid_mappings;
+      if (step.uid_mappings.empty() || step.gid_mappings.empty())
+        return invalid("cannot mount '" + step.destination +
+                       "': 'idmap' needs mappings, the mount's own or the container's");
+    }
+    TRY_VOID(check_mappings(step.uid_mappings, "uid"));
+    TRY_VOID(check_mappings(step.gid_mappings, "gid"));
+    const bool labelled = step.type == "tmpfs" || step.type == "mqueue" || step.type == "devpts";
+    if (labelled && !spec.mount_label.empty()) step.data.emplace_back("context", spec.mount_label);
+  }
+  return {};
+}
+
 Result<void> check_hooks(const CreateOptions& options) {
   if (!options.spec->hooks.empty() && options.bundle.hooks == nullptr)
     return unsupported("hooks are not supported here");
@@ -181,6 +199,7 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   TRY_VOID(check_namespaces(options, plan.namespaces));
   TRY_VOID(check_users_and_clocks(spec, plan.namespaces));
   TRY(plan.mounts, plan_mounts(spec.mounts));
+  TRY_VOID(complete_mounts(spec, plan.mounts));
   plan.host_dev = std::ranges::any_of(plan.mounts, [](const MountStep& step) {
     return step.kind == MountStep::Kind::kBind && step.destination == "/dev";
   });

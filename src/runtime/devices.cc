@@ -10,6 +10,7 @@
 
 #include "runtime/mount_plan.h"
 #include "runtime/targets.h"
+#include "sys/mount.h"
 
 namespace wherry::runtime {
 namespace {
@@ -74,10 +75,29 @@ bool same_node(int parent, const std::string& name, const DeviceNode& node) {
          (status.st_mode & S_IFMT) == node.type && status.st_rdev == node.number;
 }
 
+// Where nodes may not be made (a user namespace) the host's own stands in, by its mount.
+Result<void> bind_node(int parent, const std::string& name, const DeviceNode& node) {
+  TRY(const sys::Fd mount, sys::clone_mount_of(node.path, false));
+  struct stat status{};
+  if (fstat(mount.get(), &status) != 0)
+    return Error::from_errno(errno, "cannot look at the host's device");
+  if ((status.st_mode & S_IFMT) != node.type || status.st_rdev != node.number)
+    return Error(ErrorKind::kInvalidArgument, "the host's '" + node.path + "' is another device");
+  const int flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC;
+  const sys::Fd made(openat(parent, name.c_str(), flags, 0600));
+  if (!made && errno != EEXIST) return Error::from_errno(errno, "cannot make a place for it");
+  TRY(const sys::Fd target, sys::open_at(parent, name, O_PATH | O_NOFOLLOW));
+  return sys::attach_mount(mount.get(), target.get());
+}
+
 Result<void> make_node(int parent, const std::string& name, const DeviceNode& node) {
   std::string context = "cannot make the device '" + node.path + "'";
   if (mknodat(parent, name.c_str(), node.type | node.permissions, node.number) != 0) {
     if (errno == EEXIST && same_node(parent, name, node)) return {};
+    if (errno == EPERM) {
+      TRY_VOID_CTX(bind_node(parent, name, node), context);
+      return {};
+    }
     return Error::from_errno(errno, context);
   }
   if ((node.uid != 0 || node.gid != 0) &&

@@ -112,6 +112,12 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(Joined joined, clone_joiner(joiner));
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
+  Warnings warnings;
+  if (plan.limits_by_parent && options.process.oom_score_adj) {
+    TRY(const sys::Fd proc, sys::open_file("/proc", O_PATH | O_DIRECTORY));
+    TRY_VOID(set_oom_score(proc.get(), std::to_string(joined.pid), *options.process.oom_score_adj,
+                           warnings));
+  }
   TRY(StageReport report, hear_until_ready(joined.channel));
   TRY_VOID(start_stage(joined.channel, [&](int number) -> Result<void> {
     TRY(sys::Fd listener, fetch_fd(joined.pidfd.get(), number));
@@ -123,6 +129,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   process.pidfd_ = std::move(joined.pidfd);
   process.console_ = std::move(report.console);
   process.warnings_ = std::move(report.warnings);
+  process.warnings_.insert(process.warnings_.end(), warnings.begin(), warnings.end());
   return process;
 }
 

@@ -24,14 +24,23 @@ struct Covers {
   sys::Fd file;
 };
 
+// A null device of our own; false where nodes may not be made (a user namespace): then it is only a
+// place, and the host's device is taken.
+Result<bool> make_null(int directory) {
+  if (mknodat(directory, "null", S_IFCHR | 0666, makedev(1, 3)) == 0) return true;
+  if (errno != EPERM) return Error::from_errno(errno, "cannot make a null device");
+  const sys::Fd place(openat(directory, "null", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+  if (!place) return Error::from_errno(errno, "cannot make a place for a null device");
+  return false;
+}
+
 Result<Covers> make_covers() {
   TRY(sys::Filesystem tmpfs, sys::Filesystem::open("tmpfs"));
   TRY_VOID(tmpfs.set("mode", "755"));
   TRY(sys::Fd mount, tmpfs.mount(0));
   if (mkdirat(mount.get(), "empty", 0755) != 0)
     return Error::from_errno(errno, "cannot make an empty directory");
-  if (mknodat(mount.get(), "null", S_IFCHR | 0666, makedev(1, 3)) != 0)
-    return Error::from_errno(errno, "cannot make a null device");
+  TRY(const bool own, make_null(mount.get()));
   TRY_VOID(tmpfs.set_flag("ro"));
   TRY_VOID(tmpfs.reconfigure());
   // Parked first: before Linux 6.15 only what lies in our mount namespace can be cloned.
@@ -39,7 +48,11 @@ Result<Covers> make_covers() {
   Covers covers;
   TRY(covers.directory, sys::clone_mount(mount.get(), "empty", false));
   TRY_VOID(sys::change_mount(covers.directory.get(), {.set = kInert | MOUNT_ATTR_NODEV}, false));
-  TRY(covers.file, sys::clone_mount(mount.get(), "null", false));
+  if (own) {
+    TRY(covers.file, sys::clone_mount(mount.get(), "null", false));
+  } else {
+    TRY(covers.file, sys::clone_mount_of("/dev/null", false));
+  }
   TRY_VOID(sys::change_mount(covers.file.get(), {.set = kInert}, false));
   if (!is_null_device(covers.file.get()))
     return Error(ErrorKind::kInternal, "the null device that was made is not one");

@@ -83,6 +83,15 @@ Result<void> change_mount(int mount, const MountAttributes& change, bool recursi
   return Error::from_errno(errno, "cannot change the mount's attributes");
 }
 
+Result<void> map_mount_ids(int mount, int user_namespace, bool recursive) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace);
+  unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  if (mount_setattr(mount, "", flags, &attributes, sizeof attributes) == 0) return {};
+  return Error::from_errno(errno, "cannot map the mount's ids");
+}
+
 Result<void> make_all_mounts_private() {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return {};
   return Error::from_errno(errno, "cannot make the mounts private");

@@ -52,6 +52,9 @@ struct MountAttributes {
 };
 Result<void> change_mount(int mount, const MountAttributes& change, bool recursive);
 
+// The ids on a detached mount become those that the user namespace maps them to.
+Result<void> map_mount_ids(int mount, int user_namespace, bool recursive);
+
 // Every mount of the calling process's namespace becomes private: nothing reaches the host.
 Result<void> make_all_mounts_private();
 
