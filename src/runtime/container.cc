@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 
 #include "base/failpoint.h"
 #include "base/scope.h"
@@ -13,6 +14,7 @@
 #include "runtime/init.h"
 #include "runtime/user_namespace.h"
 #include "sys/clone.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 #include "sys/rtnetlink.h"
 
@@ -85,6 +87,11 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
   for (const JoinedNamespace& joined : plan.namespaces.joined) {
     TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
     init.joined.emplace_back(joined.type, std::move(fd));
+  }
+  if (plan.namespaces.has(CLONE_NEWUSER)) {
+    TRY(init.host_devices, open_host_devices(plan.devices));
+    TRY(init.host_null, sys::clone_mount_of("/dev/null", false));
+    TRY_VOID(sys::change_mount(init.host_null.get(), {.propagation = MS_PRIVATE}, false));
   }
   TRY_VOID(failpoint("runtime.create.root"));
   return init;

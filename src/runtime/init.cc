@@ -57,7 +57,7 @@ Result<void> furnish_root(InitPlan& init, int root, sys::Fd& proc) {
     TRY_VOID(apply_mounts(root, plan.mounts, init.sources, proc));
   }
   TRY_VOID(failpoint("runtime.init.mounted"));
-  if (!plan.host_dev) TRY_VOID(make_devices(root, plan.devices));
+  if (!plan.host_dev) TRY_VOID(make_devices(root, plan.devices, init.host_devices));
   return {};
 }
 
@@ -114,11 +114,11 @@ Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
   return {};
 }
 
-Result<void> close_root(const InitPlan& init, int root) {
+Result<void> close_root(InitPlan& init, int root) {
   TraceScope trace("runtime.child.masks");
   const CreatePlan& plan = *init.plan;
   TRY_VOID(make_read_only(root, plan.readonly_paths));
-  TRY_VOID(mask_paths(root, plan.masked_paths));
+  TRY_VOID(mask_paths(root, plan.masked_paths, std::move(init.host_null)));
   if (init.options->spec->root_readonly)
     TRY_VOID_CTX(sys::change_mount(root, {.set = MOUNT_ATTR_RDONLY}, false),
                  "cannot make the root file system read-only");

@@ -19,6 +19,9 @@ struct InitPlan {
   const Cgroup* cgroup = nullptr;  // null: the specification names none
   PreparedRoot root;
   MountSources sources;
+  // In a user namespace: what stands in for device nodes, and for the masks' null device.
+  std::vector<sys::Fd> host_devices;
+  sys::Fd host_null;
   std::vector<std::pair<int, sys::Fd>> joined;  // namespaces with a path: type and fd
 };
 

@@ -70,6 +70,12 @@ class BundleTest : public ContainerTest {
     return Ran{exit.code, ""};
   }
 
+  Result<void> end_bundle(BundleContainer& container) {
+    TRY_VOID(sys::signal_process(container.pidfd(), SIGKILL));
+    TRY_VOID(container.reap());
+    return container.destroy();
+  }
+
   // A hook of the test's: a shell line of the host.
   oci::Hook shell(const std::string& line) const {
     return {.path = "/bin/sh", .args = {"sh", "-c", line}, .env = {"PATH=/usr/bin:/bin"}};
