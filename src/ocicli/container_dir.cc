@@ -133,13 +133,14 @@ Result<Status> ContainerDir::status(const Record& record) const {
   }
   std::optional<char> state = process_state(record.pid, record.start_time);
   if (!state || *state == 'Z' || *state == 'X') return Status::kStopped;
+  if (!record.cgroup.path.empty()) {
+    TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
+    if (frozen) return Status::kPaused;
+  }
   if (record.phase == Record::Phase::kCreated) return Status::kCreated;
   // A `start` that was killed, or is at work: the init is still this program, or no more.
-  if (record.phase == Record::Phase::kStarting && executes_this_program(record.pid))
-    return Status::kCreated;
-  if (record.cgroup.path.empty()) return Status::kRunning;
-  TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
-  return frozen ? Status::kPaused : Status::kRunning;
+  bool waits = record.phase == Record::Phase::kStarting && executes_this_program(record.pid);
+  return waits ? Status::kCreated : Status::kRunning;
 }
 
 Result<void> ContainerDir::remove() {

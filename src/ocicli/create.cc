@@ -23,7 +23,6 @@ Error wrong_status(Status status) {
     case Status::kStopped:
       return Error(ErrorKind::kConflict, "cannot start a container that has stopped");
     case Status::kRunning:
-    case Status::kPaused:
       return Error(ErrorKind::kConflict, "cannot start an already running container");
     default:
       return Error(ErrorKind::kConflict, "cannot start a container in the " +

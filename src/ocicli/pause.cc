@@ -27,12 +27,7 @@ Result<int> run_resume(Call& call) {
   TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
   TRY(Record record, dir.read());
   TRY(Status status, dir.status(record));
-  // A created container may be frozen too, which its status does not show.
-  if (status != Status::kPaused && status != Status::kCreated)
-    return Error(ErrorKind::kConflict, "container not paused");
-  if (record.cgroup.path.empty()) return no_cgroup();
-  TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
-  if (!frozen) return Error(ErrorKind::kConflict, "container not paused");
+  if (status != Status::kPaused) return Error(ErrorKind::kConflict, "container not paused");
   TRY_VOID(failpoint("oci.resume"));
   TRY_VOID(runtime::freeze_cgroup(record.cgroup.path, false));
   return 0;

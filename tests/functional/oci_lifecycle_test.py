@@ -221,6 +221,15 @@ class Processes(OciTest):
         self.wait_status("a", "stopped")
         self.oci_fails("pause", "a", says="container not running")
 
+    def test_a_created_container_can_be_paused_and_started_when_it_is_resumed(self):
+        self.create("a", config("sleep", "1000"))
+        self.oci_ok("pause", "a")
+        self.assertEqual(self.state("a")["status"], "paused")
+        self.oci_fails("start", "a", says="cannot start a container in the paused state")
+        self.oci_ok("resume", "a")
+        self.assertEqual(self.state("a")["status"], "created")
+        self.oci_ok("start", "a")
+
 
 class Logs(OciTest):
     def test_an_error_is_the_last_line_of_the_json_log_and_on_stderr(self):

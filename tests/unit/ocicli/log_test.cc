@@ -24,7 +24,9 @@ TEST(LogLine, IsOneLineOfUtf8WhateverTheTextIs) {
             std::string::npos);
   EXPECT_NE(log_line(true, Level::kError, "gr\xc3\xbc\xc3\x9f", kTime).find("gr\xc3\xbc\xc3\x9f"),
             std::string::npos);
-  EXPECT_NE(log_line(true, Level::kError, "a\xff\xc3(\xe2\x82", kTime).find("\"a??" "(??\""),
+  EXPECT_NE(log_line(true, Level::kError, "a\xff\xc3(\xe2\x82", kTime)
+                .find("\"a??"
+                      "(??\""),
             std::string::npos);
 }
 
