@@ -85,7 +85,7 @@ class Documents(OciTest):
     def test_every_mount_option_that_features_names_is_accepted(self):
         refused = []
         for option in json.loads(self.oci_ok("features"))["mountOptions"]:
-            if option in ("idmap", "ridmap", "bind", "rbind", "remount", "tmpcopyup", "mand"):
+            if option in ("idmap", "ridmap", "bind", "rbind", "remount", "tmpcopyup", "mand", "iversion"):
                 continue  # not for a new tmpfs, or not on this kernel
             document = config("true")
             document["mounts"] = document["mounts"] + [
