@@ -156,6 +156,10 @@ Result<void> BundleContainer::State::create(const BundleOptions& options) {
       bundle_part(options.preserve_fds, options.no_new_keyring, options.detached, filter);
   create.bundle.start_socket = listener.get();
   create.bundle.no_pivot = options.no_pivot;
+  if (!cgroup.unit.empty())
+    create.bundle.make_scope = [this](pid_t pid) {
+      return start_unit(cgroup, spec.resources, pid);
+    };
   create.bundle.hooks = &hooks;
   TRY(container, Container::create(create));
   for (const std::string& warning : container->warnings()) warnings.push_back(warning);
@@ -172,6 +176,8 @@ Result<void> BundleContainer::State::undo() {
   remove_start_socket(state_dir);
   Result<void> destroyed;
   if (container) destroyed = container->destroy();
+  const Result<void> stopped = stop_unit(cgroup);
+  if (!stopped) warnings.push_back(stopped.error().message());
   HookState told = hooks;
   told.status = "stopped";
   run_all_hooks("poststop", spec.hooks.poststop, told, warnings);
@@ -230,7 +236,8 @@ Result<Container::Exit> BundleContainer::reap() {
 }
 Result<void> BundleContainer::destroy() {
   remove_start_socket(state_->state_dir);
-  return state_->container->destroy();
+  TRY_VOID(state_->container->destroy());
+  return stop_unit(state_->cgroup);
 }
 
 Result<void> start_created(const StartOptions& options) {
@@ -259,9 +266,9 @@ Result<void> destroy_created(pid_t init, uint64_t start_time, const CgroupPlace&
   if (init > 0) TRY_VOID(kill_init(init, start_time));
   if (place.path.empty()) return {};
   const Result<Cgroup> cgroup = Cgroup::open(place.path);
-  if (cgroup) return cgroup->destroy(kKillTimeoutMs);
-  if (cgroup.error().kind() == ErrorKind::kNotFound) return {};
-  return Error(cgroup.error());
+  if (cgroup) TRY_VOID(cgroup->destroy(kKillTimeoutMs));
+  if (!cgroup && cgroup.error().kind() != ErrorKind::kNotFound) return Error(cgroup.error());
+  return stop_unit(place);
 }
 
 }  // namespace wherry::runtime

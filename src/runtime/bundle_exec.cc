@@ -13,9 +13,19 @@
 #include "runtime/bundle_sockets.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_files.h"
+#include "runtime/cgroup_hierarchies.h"
+#include "runtime/cgroup_systemd.h"
 #include "sys/process.h"
 
 namespace wherry::runtime {
+namespace {
+
+Result<bool> only_version_2() {
+  TRY(const Hierarchies hierarchies, find_hierarchies());
+  return hierarchies.v1.empty();
+}
+
+}  // namespace
 
 Result<void> check_preserved_fds(unsigned count) {
   for (unsigned fd = 3; fd < 3 + count; ++fd)
@@ -90,6 +100,8 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
   exec.process = options.process;
   exec.stdio = {0, 1, 2};
   exec.seccomp_filter = filter.program;
+  exec.personality = options.spec->personality;
+  exec.memory_policy = options.spec->memory_policy;
   exec.bundle = bundle_part(options.preserve_fds, options.no_new_keyring, options.detached, filter);
   HookState told{.oci_version = options.spec->oci_version,
                  .id = options.id,
@@ -117,7 +129,23 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
 Result<void> update_cgroup(const CgroupPlace& place, const oci::Resources& resources,
                            std::vector<std::string>& warnings) {
   TRY(const Cgroup cgroup, Cgroup::open(place.path));
-  return cgroup.apply(resources, warnings);
+  TRY_VOID(cgroup.apply(resources, warnings));
+  if (place.unit.empty()) return {};
+  TRY(SystemdScopes systemd, SystemdScopes::open());
+  TRY(const bool v2, only_version_2());
+  return systemd.set(place.unit, unit_properties(resources, v2));
+}
+
+Result<void> start_unit(const CgroupPlace& place, const oci::Resources& resources, pid_t pid) {
+  TRY(SystemdScopes systemd, SystemdScopes::open());
+  TRY(const bool v2, only_version_2());
+  return systemd.start(place.unit, place.slice(), pid, unit_properties(resources, v2));
+}
+
+Result<void> stop_unit(const CgroupPlace& place) {
+  if (place.unit.empty()) return {};
+  TRY(SystemdScopes systemd, SystemdScopes::open());
+  return systemd.stop(place.unit);
 }
 
 Result<CgroupStats> cgroup_stats(const CgroupPlace& place) {

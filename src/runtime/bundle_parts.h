@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "runtime/cgroup_place.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
 #include "runtime/seccomp_spec.h"
@@ -19,6 +20,10 @@ Result<void> check_console(const oci::Process& process, const std::string& socke
 Result<SpecFilter> filter_of(const oci::RuntimeSpec& spec, const std::string& cache);
 BundlePart bundle_part(unsigned preserve_fds, bool no_new_keyring, bool detached,
                        const SpecFilter& filter);
+
+// systemd's part of a cgroup; for other drivers there is nothing to do.
+Result<void> start_unit(const CgroupPlace& place, const oci::Resources& resources, pid_t pid);
+Result<void> stop_unit(const CgroupPlace& place);
 
 // Sends the terminal's master to the socket; without a socket it is given back.
 Result<sys::Fd> pass_console(sys::Fd console, const std::string& socket);

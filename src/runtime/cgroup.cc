@@ -217,6 +217,14 @@ Result<Cgroup> Cgroup::create(const std::string& cgroups_path, const oci::Resour
   return cgroup;
 }
 
+Result<Cgroup> Cgroup::adopt(const std::string& cgroups_path, const oci::Resources& resources,
+                             std::vector<std::string>& warnings) {
+  const std::string context = fmt::format("cannot use the cgroup '{}'", cgroups_path);
+  TRY_CTX(Cgroup cgroup, make(cgroups_path, false, rare_controllers(resources)), context);
+  TRY_VOID_CTX(cgroup.apply(resources, warnings), context);
+  return cgroup;
+}
+
 Result<Cgroup> Cgroup::ensure(const std::string& cgroups_path) {
   TRY_CTX(Cgroup cgroup, make(cgroups_path, false, {}),
           fmt::format("cannot make the cgroup '{}'", cgroups_path));

@@ -35,6 +35,10 @@ class Cgroup {
   // `warnings`.
   static Result<Cgroup> create(const std::string& cgroups_path, const oci::Resources& resources,
                                std::vector<std::string>& warnings);
+  // As create, for a cgroup that somebody else has made, with processes in it: what is missing of
+  // its directories is made, limits are written.
+  static Result<Cgroup> adopt(const std::string& cgroups_path, const oci::Resources& resources,
+                              std::vector<std::string>& warnings);
   // An existing cgroup, for exec; kNotFound when no hierarchy has it.
   static Result<Cgroup> open(const std::string& cgroups_path);
   // Makes it without limits where it is missing, else opens it as it is: for the engine's own

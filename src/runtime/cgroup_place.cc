@@ -26,16 +26,20 @@ Result<CgroupPlace> systemd_place(const std::string& path, const std::string& id
   }
   if (name.empty() || name.find('/') != std::string::npos || prefix.find('/') != std::string::npos)
     return invalid(path, "the name of the scope is empty or has a '/'");
-  // As runc: a name that is a slice itself is taken as it is.
-  place.unit = name.ends_with(kSuffix) ? name
-               : prefix.empty()        ? name + ".scope"
-                                       : prefix + "-" + name + ".scope";
+  if (name.ends_with(kSuffix)) return invalid(path, "a container is a scope and not a slice");
+  place.unit = prefix.empty() ? name + ".scope" : prefix + "-" + name + ".scope";
   TRY(const std::string parent, slice_path(slice));
   place.path = parent + "/" + place.unit;
   return place;
 }
 
 }  // namespace
+
+std::string CgroupPlace::slice() const {
+  const size_t end = path.rfind('/');
+  if (unit.empty() || end == std::string::npos || end == 0) return "-.slice";
+  return path.substr(path.rfind('/', end - 1) + 1, end - path.rfind('/', end - 1) - 1);
+}
 
 Result<std::string> slice_path(const std::string& slice) {
   if (!slice.ends_with(kSuffix) || slice.find('/') != std::string::npos)

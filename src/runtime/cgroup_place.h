@@ -14,6 +14,8 @@ enum class CgroupDriver { kCgroupfs, kSystemd, kDisabled };
 struct CgroupPlace {
   std::string path;  // below each hierarchy's mount: "/docker/<id>"; empty: none
   std::string unit;  // systemd's scope ("docker-<id>.scope"); empty: not systemd's
+  // The slice that it is in, the part of the path before it.
+  std::string slice() const;
 };
 
 // The place that `cgroups_path` means for this driver. cgroupfs: an absolute path as it is, a

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/scope.h"
@@ -14,6 +15,7 @@
 #include "runtime/init.h"
 #include "runtime/user_namespace.h"
 #include "sys/clone.h"
+#include "sys/link_move.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 #include "sys/rtnetlink.h"
@@ -51,24 +53,49 @@ struct Container::State {
   sys::Fd pidfd;
   Channel channel;
   sys::Fd console;
+  sys::Fd holder;  // of make_scope's placeholder
   std::vector<std::string> warnings;
   bool reaped = false;
 
   // The steps of create(), in their order.
-  Result<void> make_cgroup(const oci::RuntimeSpec& spec);
+  Result<void> make_cgroup(const CreateOptions& options);
+  Result<void> make_scope(const CreateOptions& options);
+  void end_holder();
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
   Result<void> clone_init(InitPlan& init);
   Result<void> prepare_mapped_child(const InitPlan& init);
-  Result<void> link_network(const CreateOptions& options);
+  Result<sys::Fd> open_network(const CreatePlan& plan) const;
+  Result<void> link_network(const CreateOptions& options, const CreatePlan& plan);
   Result<void> run_runtime_hooks(const CreateOptions& options);
   Result<void> hear_init(const CreateOptions& options);
 
   Result<void> undo();
 };
 
-Result<void> Container::State::make_cgroup(const oci::RuntimeSpec& spec) {
+// A process that waits for its end, as the first inhabitant of a scope: systemd makes a cgroup
+// around processes only, and the init is to be born into it.
+Result<void> Container::State::make_scope(const CreateOptions& options) {
+  TRY(sys::Cloned placeholder, sys::clone_process({}));
+  if (placeholder.pid == 0) {
+    [[maybe_unused]] const Result<void> bound = sys::die_with_parent();
+    for (;;) pause();
+  }
+  holder = std::move(placeholder.pidfd);
+  TRY_VOID(options.bundle.make_scope(placeholder.pid));
+  TRY(cgroup, Cgroup::adopt(options.spec->cgroups_path, options.spec->resources, warnings));
+  return failpoint("runtime.create.scope");
+}
+
+void Container::State::end_holder() {
+  if (holder) kill_and_reap(holder.get());
+  holder.reset();
+}
+
+Result<void> Container::State::make_cgroup(const CreateOptions& options) {
   TraceScope trace("runtime.cgroup");
+  const oci::RuntimeSpec& spec = *options.spec;
   if (spec.cgroups_path.empty()) return {};
+  if (options.bundle.make_scope) return make_scope(options);
   TRY_CTX(cgroup, Cgroup::create(spec.cgroups_path, spec.resources, warnings),
           "cannot make the cgroup");
   return failpoint("runtime.create.cgroup");
@@ -133,11 +160,21 @@ Result<void> Container::State::prepare_mapped_child(const InitPlan& init) {
   return channel.send(MessageType::kUsersMapped);
 }
 
-Result<void> Container::State::link_network(const CreateOptions& options) {
-  if (!options.link) return {};
+// A joined namespace by its own name: the child may not have entered it yet.
+Result<sys::Fd> Container::State::open_network(const CreatePlan& plan) const {
+  for (const JoinedNamespace& joined : plan.namespaces.joined)
+    if (joined.type == CLONE_NEWNET) return sys::open_file(joined.path, O_RDONLY);
+  return sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+}
+
+Result<void> Container::State::link_network(const CreateOptions& options, const CreatePlan& plan) {
+  if (!options.link && plan.net_devices.empty()) return {};
   TraceScope trace("runtime.link");
-  TRY(sys::Fd netns, sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY));
-  TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
+  TRY(const sys::Fd netns, open_network(plan));
+  if (options.link)
+    TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
+  for (const auto& [name, inside] : plan.net_devices)
+    TRY_VOID(sys::move_link(name, inside, netns.get()));
   TRY_VOID(failpoint("runtime.create.linked"));
   return channel.send(MessageType::kLinkReady);
 }
@@ -169,6 +206,7 @@ Result<void> Container::State::hear_init(const CreateOptions& options) {
 // they go with the namespaces of the init.
 Result<void> Container::State::undo() {
   channel.close();
+  end_holder();
   if (pidfd && !reaped) {
     kill_and_reap(pidfd.get());
     reaped = true;
@@ -182,10 +220,10 @@ Result<Container> Container::create(const CreateOptions& options) {
   TRY_VOID(failpoint("runtime.create.planned"));
   auto state = std::make_unique<State>();
   auto build = [&]() -> Result<void> {
-    TRY_VOID(state->make_cgroup(*options.spec));
+    TRY_VOID(state->make_cgroup(options));
     TRY(InitPlan init, state->open_host_side(options, plan));
     TRY_VOID(state->clone_init(init));
-    Result<void> linked = state->link_network(options);
+    Result<void> linked = state->link_network(options, plan);
     // An init that is gone has said why: its word is the cause, the missing namespace a
     // consequence.
     if (!linked && !state->channel.peer_gone()) return linked;
@@ -195,6 +233,7 @@ Result<Container> Container::create(const CreateOptions& options) {
     return {};
   };
   Result<void> built = build();
+  state->end_holder();
   if (!built) return with_undo(std::move(built.error()), state->undo());
   return Container(std::move(state));
 }

@@ -64,6 +64,9 @@ struct BundlePart {
   unsigned preserve_fds = 0;
   bool no_pivot = false;  // move the root and chroot: for roots that cannot be pivoted from (ramfs)
   bool no_new_keyring = false;
+  // Makes the cgroup (cgroups_path) around a process, as systemd's scopes are made; empty: its
+  // directories are made by us.
+  std::function<Result<void>(pid_t)> make_scope;
   // What the specification's hooks are told; they are refused without. Borrowed during create().
   const HookState* hooks = nullptr;
   // SECCOMP_FILTER_FLAG_ bits for seccomp_filter.
@@ -146,6 +149,9 @@ struct ExecOptions {
   Stdio stdio;
   std::string seccomp_filter;
   BundlePart bundle;  // start_socket and hooks have no meaning here
+  // The container's, which hold for every process in it.
+  std::optional<oci::Personality> personality;
+  std::optional<oci::MemoryPolicy> memory_policy;
   // Gets the listener of a filter that notifies, and the pid of the process; needed with
   // bundle.seccomp_listener.
   std::function<Result<void>(sys::Fd, pid_t)> take_listener;

@@ -2,9 +2,11 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "runtime/user_namespace.h"
@@ -62,7 +64,6 @@ Result<std::vector<std::string>> clean_paths(const std::vector<std::string>& pat
 
 Result<void> refuse_what_is_missing(const oci::RuntimeSpec& spec) {
   TRY_VOID(check_labels({}, spec.mount_label));
-  if (!spec.net_devices.empty()) return unsupported("'linux.netDevices' is not supported");
   return {};
 }
 
@@ -104,6 +105,25 @@ Result<void> check_hooks(const CreateOptions& options) {
   if (!options.spec->hooks.empty() && options.bundle.hooks == nullptr)
     return unsupported("hooks are not supported here");
   return {};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> plan_net_devices(
+    const oci::RuntimeSpec& spec, const NamespacePlan& namespaces) {
+  std::vector<std::pair<std::string, std::string>> plan;
+  if (!spec.net_devices.empty() && !namespaces.has(CLONE_NEWNET))
+    return invalid("linux.netDevices need a network namespace of the container's own");
+  std::set<std::string> taken;
+  for (const auto& [name, device] : spec.net_devices) {
+    const std::string& inside = device.name.empty() ? name : device.name;
+    for (const std::string& one : {name, inside})
+      if (one.empty() || one.size() >= IFNAMSIZ || one == "." || one == ".." ||
+          one.find_first_of("/: \t\n") != std::string::npos)
+        return invalid("'" + one + "' is not the name of a network device");
+    if (!taken.insert(inside).second)
+      return invalid("two network devices would be called '" + inside + "'");
+    plan.emplace_back(name, inside);
+  }
+  return plan;
 }
 
 Result<void> check_namespaces(const CreateOptions& options, const NamespacePlan& namespaces) {
@@ -198,6 +218,7 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   TRY(plan.namespaces, plan_namespaces(spec.namespaces));
   TRY_VOID(check_namespaces(options, plan.namespaces));
   TRY_VOID(check_users_and_clocks(spec, plan.namespaces));
+  TRY(plan.net_devices, plan_net_devices(spec, plan.namespaces));
   TRY(plan.mounts, plan_mounts(spec.mounts));
   TRY_VOID(complete_mounts(spec, plan.mounts));
   plan.host_dev = std::ranges::any_of(plan.mounts, [](const MountStep& step) {

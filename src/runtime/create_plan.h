@@ -63,6 +63,7 @@ struct CreatePlan {
   std::vector<std::string> readonly_paths;
   std::vector<std::pair<std::string, std::string>> sysctls;  // path below /proc/sys -> value
   uint64_t root_propagation = 0;
+  std::vector<std::pair<std::string, std::string>> net_devices;  // here -> in the container
   ProcessPlan process;
 };
 

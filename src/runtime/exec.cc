@@ -99,6 +99,8 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   plan.user = options.user;
   plan.stdio = options.stdio;
   plan.bundle = options.bundle;
+  TRY(plan.traits.personality, plan_personality(options.personality));
+  TRY(plan.traits.memory_policy, plan_memory_policy(options.memory_policy));
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(std::move(init.error()));
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));

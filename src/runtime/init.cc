@@ -81,10 +81,10 @@ Result<void> set_names(const oci::RuntimeSpec& spec) {
 }
 
 Result<void> set_up_network(const InitPlan& init, Channel& channel) {
-  if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
   const std::optional<sys::LinkPlan>& link = init.options->link;
-  // Our end exists when the parent has made the pair.
-  if (link) TRY_VOID(channel.expect(MessageType::kLinkReady));
+  // Our end exists when the parent has made the pair, devices when it has moved them.
+  if (link || !init.plan->net_devices.empty()) TRY_VOID(channel.expect(MessageType::kLinkReady));
+  if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
   TraceScope trace("runtime.child.network");
   TRY_VOID_CTX(sys::configure_links(link ? &*link : nullptr), "cannot set up the network");
   return {};

@@ -24,6 +24,26 @@ TEST_F(Traits, TheProcessIsScheduledAsTheSpecificationSays) {
   EXPECT_TRUE(ran.says("500")) << ran.out;
 }
 
+TEST_F(Traits, ThePersonalityHoldsForAnExecToo) {
+  spec_.personality = oci::Personality{.domain = "LINUX32", .flags = {}};
+  spec_.process.args = {"/bin/payload", "wait"};
+  std::string out = captured([&] {
+    ASSERT_RAN(container, BundleContainer::create(options_));
+    ASSERT_TRUE(container.start());
+    BundleExecOptions exec;
+    exec.spec = &spec_;
+    exec.init_pid = container.pid();
+    exec.init_start_time = container.start_time();
+    exec.cgroup = container.cgroup();
+    exec.process = spec_.process;
+    exec.process.args = {"payload", "traits"};
+    ASSERT_RAN(process, exec_in_bundle(exec));
+    ASSERT_TRUE(process.reap());
+    ASSERT_TRUE(end_bundle(container));
+  });
+  EXPECT_NE(out.find("personality=8\n"), std::string::npos) << out;
+}
+
 TEST_F(Traits, ProcessorsOfAnExecAreTheFinalOnesAndTheInitHasNone) {
   spec_.process.exec_cpu_affinity = oci::CpuAffinity{.initial = "0", .final_cpus = "0"};
   spec_.process.args = {"/bin/payload", "wait"};
@@ -82,6 +102,12 @@ TEST_F(Traits, ALabelOfAModuleThatIsNotThereIsRefusedByName) {
   ASSERT_FALSE(selinux);
   EXPECT_EQ(selinux.error().message(),
             "cannot apply the SELinux label 'a:b:c:s0': this host has no SELinux");
+  spec_.process.selinux_label.clear();
+  spec_.mount_label = "a:b:d:s0";
+  auto mounts = run_bundle({"report"});
+  ASSERT_FALSE(mounts);
+  EXPECT_EQ(mounts.error().message(),
+            "cannot apply the SELinux label 'a:b:d:s0': this host has no SELinux");
 }
 
 TEST_F(Traits, ATmpfsIsFilledFromTheImage) {
@@ -171,6 +197,74 @@ TEST_F(Traits, DevicesThatEveryContainerHasMayBeUsedWhateverTheRulesSay) {
   spec_.resources.devices = {{.allow = false, .type = 'a'}};
   ASSERT_RAN(ran, run_bundle({"write", "/dev/null"}));
   EXPECT_EQ(ran.out, "ok\n");
+}
+
+TEST_F(Traits, DevicesHaveTheirNumbersModesAndOwners) {
+  spec_.devices = {{.path = "/dev/deep/mine",
+                    .type = 'c',
+                    .major = 1,
+                    .minor = 5,
+                    .file_mode = 0640,
+                    .uid = 7,
+                    .gid = 8},
+                   {.path = "/dev/pipe", .type = 'p', .file_mode = 0600}};
+  ASSERT_RAN(ran, run_bundle({"stat", "/dev/deep/mine"}));
+  EXPECT_TRUE(ran.mentions("mode=20640 uid=7 gid=8 rdev=1:5")) << ran.out;
+  ASSERT_RAN(pipe, run_bundle({"stat", "/dev/pipe"}));
+  EXPECT_TRUE(pipe.mentions("mode=10600 ")) << pipe.out;
+}
+
+TEST_F(Traits, NamesAndTheRootsPropagationAreTheSpecifications) {
+  spec_.domainname = "example";
+  ASSERT_RAN(report, run_bundle({"report"}));
+  EXPECT_TRUE(report.says("domainname=example")) << report.out;
+  auto root_line = [&](const std::string& text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find(" / / ") != std::string::npos || line.find("/rootfs / ") != std::string::npos)
+        return line;
+    return std::string();
+  };
+  ASSERT_RAN(unspoken, run_bundle({"read", "/proc/self/mountinfo"}));
+  EXPECT_EQ(root_line(unspoken.out).find("shared:"), std::string::npos) << unspoken.out;
+  EXPECT_FALSE(root_line(unspoken.out).empty()) << unspoken.out;
+  spec_.rootfs_propagation = "shared";
+  ASSERT_RAN(shared, run_bundle({"read", "/proc/self/mountinfo"}));
+  EXPECT_NE(root_line(shared.out).find("shared:"), std::string::npos) << shared.out;
+  spec_.rootfs_propagation = "sideways";
+  auto refused = run_bundle({"report"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(), "unknown root propagation 'sideways'");
+}
+
+using NetDevices = BundleTest;
+
+// The test has a network namespace of its own.
+bool make_link(const std::string& words) {
+  return system(("ip link " + words + " 2>/dev/null").c_str()) == 0;
+}
+
+TEST_F(NetDevices, MoveIntoTheContainerUnderTheirNewNames) {
+  ASSERT_TRUE(make_link("add wtdev0 type veth peer name wtpeer0"));
+  ASSERT_EQ(system("ip addr add 10.99.1.2/24 dev wtdev0"), 0);
+  spec_.net_devices = {{"wtdev0", {.name = "data0"}}};
+  ASSERT_RAN(ran, run_bundle({"read", "/proc/net/dev"}));
+  EXPECT_TRUE(ran.mentions("data0:")) << ran.out;
+  EXPECT_FALSE(ran.mentions("wtdev0:")) << ran.out;
+  auto gone = run_bundle({"report"});
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().message(),
+            "cannot move the network device 'wtdev0': there is no such device");
+  make_link("del wtpeer0");
+}
+
+TEST_F(NetDevices, KeepTheirAddresses) {
+  ASSERT_TRUE(make_link("add wtdev1 type veth peer name wtpeer1"));
+  ASSERT_EQ(system("ip addr add 10.99.2.2/24 dev wtdev1 && ip link set wtpeer1 up"), 0);
+  spec_.net_devices = {{"wtdev1", {}}};
+  ASSERT_RAN(ran, run_bundle({"read", "/proc/net/fib_trie"}));
+  EXPECT_TRUE(ran.mentions("10.99.2.2")) << ran.out;
+  make_link("del wtpeer1");
 }
 
 TEST_F(Traits, AMemoryLimitBelowWhatIsUsedIsRefusedWhenAsked) {

@@ -26,7 +26,13 @@ TEST(CgroupPlace, FollowsTheDriver) {
   EXPECT_EQ(path_of("user-1000.slice:libpod:box", CgroupDriver::kSystemd),
             "/user.slice/user-1000.slice/libpod-box.scope");
   EXPECT_EQ(path_of("-.slice:docker:x", CgroupDriver::kSystemd), "/docker-x.scope");
-  EXPECT_EQ(path_of("a.slice::x.slice", CgroupDriver::kSystemd), "/a.slice/x.slice");
+  EXPECT_EQ(path_of("a.slice::x", CgroupDriver::kSystemd), "/a.slice/x.scope");
+  EXPECT_EQ(path_of("a.slice::x.slice", CgroupDriver::kSystemd),
+            "error: 'a.slice::x.slice' cannot be a cgroup path: a container is a scope and not a "
+            "slice");
+  EXPECT_EQ(place_of_cgroup("user-1.slice:p:n", "box", CgroupDriver::kSystemd)->slice(),
+            "user-1.slice");
+  EXPECT_EQ(place_of_cgroup("-.slice:p:n", "box", CgroupDriver::kSystemd)->slice(), "-.slice");
   EXPECT_EQ(path_of("/docker/box", CgroupDriver::kSystemd),
             "error: '/docker/box' cannot be a cgroup path: systemd's form is slice:prefix:name");
   EXPECT_EQ(path_of("a--b.slice:p:n", CgroupDriver::kSystemd),

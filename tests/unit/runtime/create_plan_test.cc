@@ -72,8 +72,12 @@ TEST(CreatePlan, RefusesWhatItCannotHonourByName) {
   EXPECT_EQ(refusal(idmap),
             "cannot mount '/d': 'idmap' needs mappings, the mount's own or the container's");
   oci::RuntimeSpec device = small_spec();
-  device.net_devices = {{"eth7", {}}};
-  EXPECT_EQ(refusal(device), "'linux.netDevices' is not supported");
+  device.net_devices = {{"eth7", {}}, {"eth8", {"eth7"}}};
+  EXPECT_EQ(refusal(device), "two network devices would be called 'eth7'");
+  device.net_devices = {{"eth7", {"a/b"}}};
+  EXPECT_EQ(refusal(device), "'a/b' is not the name of a network device");
+  device.namespaces.erase(device.namespaces.begin() + 2);
+  EXPECT_EQ(refusal(device), "linux.netDevices need a network namespace of the container's own");
   oci::RuntimeSpec twice = small_spec();
   twice.namespaces.push_back({"ipc", "/x"});
   EXPECT_EQ(refusal(twice), "the namespace 'ipc' is given twice");
