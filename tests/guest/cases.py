@@ -117,6 +117,39 @@ $oci delete --force limited
 rm -rf /tmp/limited
 echo good
 """),
+    Case("wherry-oci has its cgroup made by systemd as a scope", r"""
+limits='"memory": {"limit": 67108864}, "pids": {"limit": 30}, "cpu": {"shares": 1024, "quota": 50000, "period": 100000},'
+bundle /tmp/scoped '"sleep","1000"'
+sed -i 's|"cgroupsPath": "[^"]*"|"cgroupsPath": "user.slice:box:scoped"|; t; s|"linux": {|&"cgroupsPath": "user.slice:box:scoped",|' /tmp/scoped/config.json
+$oci --systemd-cgroup run -d -b /tmp/scoped scoped < /dev/null > /dev/null 2>&1
+g=/sys/fs/cgroup/user.slice/box-scoped.scope
+equal "$(systemctl is-active box-scoped.scope)" active
+equal "$(systemctl show -P Slice box-scoped.scope) $(systemctl show -P Delegate box-scoped.scope)" "user.slice yes"
+equal "$(systemctl show -P MemoryMax box-scoped.scope) $(systemctl show -P TasksMax box-scoped.scope)" "67108864 30"
+equal "$(systemctl show -P CPUQuotaPerSecUSec box-scoped.scope)" 500ms
+equal "$(cat $g/memory.max) $(cat $g/pids.max) $(cat $g/cpu.max)" "67108864 30 50000 100000"
+equal "$(wc -l < $g/cgroup.procs)" 1
+equal "$($oci exec scoped cat /proc/self/cgroup)" 0::/
+systemctl daemon-reload
+$oci --systemd-cgroup update --memory 32m --pids-limit 20 scoped
+equal "$(systemctl show -P MemoryMax box-scoped.scope) $(cat $g/memory.max) $(cat $g/pids.max)" "33554432 33554432 20"
+$oci --systemd-cgroup delete --force scoped
+[ ! -e $g ]
+[ "$(systemctl is-active box-scoped.scope)" != active ]
+rm -rf /tmp/scoped
+echo good
+"""),
+    Case("wherry-oci maps users and sets clocks on kernel 6.1", r"""
+limits=
+bundle /tmp/mapped '"sh","-c","cat /proc/self/uid_map; stat -c %t:%T /dev/null; cut -d. -f1 /proc/uptime"'
+chown -R 100000:100000 /tmp/mapped/rootfs
+sed -i 's|"namespaces": \[|"uidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "gidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "timeOffsets": {"boottime": {"secs": 1000000, "nanosecs": 0}}, &{"type":"user"},{"type":"time"},|' /tmp/mapped/config.json
+out=$($oci run -b /tmp/mapped mapped | tr -s ' \n' ' ')
+echo "$out"
+case $out in " 0 100000 1000 1:3 100"*|"0 100000 1000 1:3 100"*) ;; *) exit 1 ;; esac
+rm -rf /tmp/mapped
+echo good
+"""),
     Case("wherry-oci writes a container to disk and brings it back through CRIU", r"""
 limits=
 bundle /tmp/frozen '"sh", "-c", "i=0; while :; do i=\$((i + 1)); echo \$i > \/count; sleep 0.1; done"'

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <random>
 
 #include "runtime/create_plan.h"
@@ -22,12 +23,16 @@ class Generator {
     for (const char* type : {"mount", "pid", "network", "ipc", "uts", "user", "cgroup", "time"})
       if (*type == 'm' ? number(10) != 0 : maybe())
         spec.namespaces.push_back({type, number(5) == 0 ? "/proc/1/ns/" + word() : ""});
-    for (int i = number(6); i > 0; --i) spec.mounts.push_back(mount());
-    for (int i = number(3); i > 0; --i) spec.uid_mappings.push_back(mapping());
-    for (int i = number(3); i > 0; --i) spec.gid_mappings.push_back(mapping());
+    for (int i = number(4); i > 0; --i) spec.mounts.push_back(mount());
+    const bool mapped =
+        std::ranges::find(spec.namespaces, "user", &oci::Namespace::type) != spec.namespaces.end();
+    for (int i = mapped ? 1 + number(2) : number(8) == 0; i > 0; --i) {
+      spec.uid_mappings.push_back(mapping());
+      spec.gid_mappings.push_back(mapping());
+    }
     for (int i = number(3); i > 0; --i)
-      spec.devices.push_back({path(), "cbup"[number(4)], number(5000) - 5, number(300)});
-    for (int i = number(3); i > 0; --i) spec.sysctl[pick(kSysctls)] = word();
+      spec.devices.push_back({path(), "cbup"[number(4)], number(4100) - 2, number(300)});
+    for (int i = number(5) - 3; i > 0; --i) spec.sysctl[pick(kSysctls)] = word();
     for (int i = number(3); i > 0; --i) spec.masked_paths.push_back(path());
     spec.process = process();
     if (number(4) == 0) spec.hooks.poststop.push_back({.path = "/bin/" + word()});
@@ -60,15 +65,16 @@ class Generator {
     return text + word();
   }
   oci::IdMapping mapping() {
-    return {static_cast<uint32_t>(number(100)), static_cast<uint32_t>(number(100)),
+    return {static_cast<uint32_t>(number(50) * 100), static_cast<uint32_t>(number(50) * 100),
             static_cast<uint32_t>(number(50))};
   }
   oci::Mount mount() {
     static const std::vector<std::string> known = known_mount_options();
-    oci::Mount mount{path(), pick(kTypes), maybe() ? path() : word(), {}};
+    oci::Mount mount{path(), pick(kTypes), number(5) != 0 ? path() : word(), {}};
     for (int i = number(4); i > 0; --i)
-      mount.options.push_back(number(6) == 0 ? word()
-                                             : known[static_cast<size_t>(number(known.size()))]);
+      mount.options.push_back(
+          number(12) == 0 ? word()
+                          : known[static_cast<size_t>(number(static_cast<int>(known.size())))]);
     if (number(8) == 0) mount.uid_mappings.push_back(mapping());
     if (number(8) == 0) mount.gid_mappings.push_back(mapping());
     return mount;
@@ -96,9 +102,11 @@ void expect_sound(const oci::RuntimeSpec& spec, const CreatePlan& plan) {
   for (const MountStep& step : plan.mounts) {
     EXPECT_EQ(clean_path(step.destination), step.destination);
     EXPECT_NE(step.destination, "/");
-    if (step.destination.starts_with("/proc/") && step.kind != MountStep::Kind::kRemount)
-      EXPECT_TRUE(may_cover_in_proc(step.destination)) << step.destination;
-    if (step.map_ids) EXPECT_FALSE(step.uid_mappings.empty() || step.gid_mappings.empty());
+    const bool inside = step.destination.starts_with("/proc/");
+    EXPECT_TRUE(!inside || step.kind == MountStep::Kind::kRemount ||
+                may_cover_in_proc(step.destination))
+        << step.destination;
+    EXPECT_TRUE(!step.map_ids || !(step.uid_mappings.empty() || step.gid_mappings.empty()));
   }
   for (const auto& [path, value] : plan.sysctls) {
     EXPECT_EQ(path.find(".."), std::string::npos) << path;
