@@ -1,5 +1,6 @@
 #include "ocicli/criu.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,10 @@ constexpr size_t kMostComplaints = 5;
 bool is_bind(const oci::Mount& mount) {
   return mount.type == "bind" || std::ranges::find(mount.options, "bind") != mount.options.end() ||
          std::ranges::find(mount.options, "rbind") != mount.options.end();
+}
+
+std::string external(const std::string& destination, const std::string& place) {
+  return fmt::format("mnt[{}]:{}", destination, place);
 }
 
 void add_common(std::vector<std::string>& words, const CriuFlags& flags) {
@@ -55,11 +60,11 @@ std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSp
   for (const oci::Mount& mount : spec.mounts)
     if (is_bind(mount)) {
       words.emplace_back("--external");
-      words.push_back("mnt[" + mount.destination + "]:" + mount.destination);
+      words.push_back(external(mount.destination, mount.destination));
     }
   for (const std::string& path : spec.masked_paths) {
     words.emplace_back("--external");
-    words.push_back("mnt[" + path + "]:" + path);
+    words.push_back(external(path, path));
   }
   return words;
 }
@@ -72,11 +77,11 @@ std::vector<std::string> restore_words(const CriuFlags& flags, const oci::Runtim
   for (const oci::Mount& mount : spec.mounts)
     if (is_bind(mount)) {
       words.emplace_back("--external");
-      words.push_back("mnt[" + mount.destination + "]:" + mount.source);
+      words.push_back(external(mount.destination, mount.source));
     }
   for (const std::string& path : spec.masked_paths) {
     words.emplace_back("--external");
-    words.push_back("mnt[" + path + "]:/dev/null");
+    words.push_back(external(path, "/dev/null"));
   }
   return words;
 }
