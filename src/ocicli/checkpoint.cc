@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
@@ -97,6 +98,18 @@ Result<CriuFlags> read_flags(const ParsedFlags& flags) {
   return criu;
 }
 
+Result<MaskedPaths> masked_paths(const oci::RuntimeSpec& spec, pid_t pid) {
+  TRY(sys::Fd root, sys::open_file("/proc/" + std::to_string(pid) + "/root", O_PATH | O_DIRECTORY));
+  MaskedPaths masked;
+  for (const std::string& path : spec.masked_paths) {
+    Result<sys::Fd> place = sys::open_in_root(root.get(), path, O_PATH);
+    struct stat status{};
+    if (!place || fstat(place->get(), &status) != 0) continue;
+    (S_ISDIR(status.st_mode) ? masked.directories : masked.files).push_back(path);
+  }
+  return masked;
+}
+
 Result<int> run_checkpoint(Call& call) {
   TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
   TRY(Record record, dir.read());
@@ -106,22 +119,31 @@ Result<int> run_checkpoint(Call& call) {
   TRY(CriuFlags flags, read_flags(call.flags));
   TRY(oci::RuntimeSpec spec, kept_spec(dir));
   bool pre_dump = call.flags.boolean("pre-dump");
-  TRY_VOID_CTX(
-      run_criu(dump_words(flags, spec, record.pid, pre_dump), flags.work_path + "/dump.log"),
-      "cannot checkpoint the container");
+  TRY(MaskedPaths masked, masked_paths(spec, record.pid));
+  TRY_VOID_CTX(run_criu(dump_words(flags, spec, masked, record.pid, pre_dump),
+                        flags.work_path + "/dump.log"),
+               "cannot checkpoint the container");
   // CRIU has killed it: what remains is ours to remove, as runc does.
   if (!pre_dump && !call.flags.boolean("leave-running"))
     TRY_VOID(destroy_container(dir, record, call.log));
   return 0;
 }
 
-// CRIU wants its root to be a mount, which only this process and its children shall see.
-Result<void> mount_root(const std::string& rootfs) {
+// CRIU wants its root to be a mount, and an empty directory for what was masked: both only for the
+// eyes of this process and its children.
+Result<void> make_places(const std::string& rootfs, const std::string& empty) {
   if (unshare(CLONE_NEWNS) != 0) return Error::from_errno(errno, "cannot make a mount namespace");
   TRY_VOID(sys::make_all_mounts_private());
   TRY(sys::Fd root, sys::clone_mount_of(rootfs, true));
   TRY(sys::Fd place, sys::open_file(rootfs, O_PATH | O_DIRECTORY));
-  return sys::attach_mount(root.get(), place.get());
+  TRY_VOID(sys::attach_mount(root.get(), place.get()));
+  TRY(sys::Filesystem tmpfs, sys::Filesystem::open("tmpfs"));
+  TRY_VOID(tmpfs.set("mode", "0555"));
+  TRY(sys::Fd mask, tmpfs.mount(MOUNT_ATTR_RDONLY));
+  TRY_VOID(tmpfs.set_flag("ro"));
+  TRY_VOID(tmpfs.reconfigure());
+  TRY(sys::Fd covered, sys::open_file(empty, O_PATH | O_DIRECTORY));
+  return sys::attach_mount(mask.get(), covered.get());
 }
 
 Result<pid_t> read_pid(int dir, const std::string& name) {
@@ -136,13 +158,14 @@ Result<pid_t> read_pid(int dir, const std::string& name) {
 Result<void> restore_into(const ContainerDir& dir, Record& record, const BundleRequest& request,
                           const CriuFlags& flags) {
   constexpr const char* kPidFile = "restored-pid";
+  constexpr const char* kMasked = "masked";
   TRY_VOID(sys::write_file_atomic(dir.fd(), "config.json", request.config, 0600, sys::Sync::kNone));
   TRY_VOID(dir.write(record));
-  TRY_VOID(mount_root(record.rootfs));
-  TRY_VOID_CTX(
-      run_criu(restore_words(flags, request.spec, record.rootfs, dir.path() + "/" + kPidFile),
-               flags.work_path + "/restore.log"),
-      "cannot restore the container");
+  TRY_VOID(sys::make_dir_at(dir.fd(), kMasked, 0700));
+  TRY_VOID(make_places(record.rootfs, dir.path() + "/" + kMasked));
+  std::vector<std::string> words = restore_words(
+      flags, request.spec, record.rootfs, dir.path() + "/" + kMasked, dir.path() + "/" + kPidFile);
+  TRY_VOID_CTX(run_criu(words, flags.work_path + "/restore.log"), "cannot restore the container");
   TRY(record.pid, read_pid(dir.fd(), kPidFile));
   std::optional<uint64_t> began = sys::process_start_time(record.pid);
   if (!began) return Error(ErrorKind::kInternal, "the restored container is gone");

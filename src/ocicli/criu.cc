@@ -15,14 +15,17 @@ namespace {
 constexpr size_t kOutputLimit = size_t{1} << 20;
 constexpr size_t kLogLimit = size_t{64} << 20;
 constexpr size_t kMostComplaints = 5;
+constexpr std::string_view kMaskedFile = "wherry-masked-file";
+constexpr std::string_view kMaskedDirectory = "wherry-masked-directory";
 
 bool is_bind(const oci::Mount& mount) {
   return mount.type == "bind" || std::ranges::find(mount.options, "bind") != mount.options.end() ||
          std::ranges::find(mount.options, "rbind") != mount.options.end();
 }
 
-std::string external(const std::string& destination, const std::string& place) {
-  return fmt::format("mnt[{}]:{}", destination, place);
+void add_external(std::vector<std::string>& words, std::string_view what, std::string_view as) {
+  words.emplace_back("--external");
+  words.push_back(fmt::format("mnt[{}]:{}", what, as));
 }
 
 void add_common(std::vector<std::string>& words, const CriuFlags& flags) {
@@ -47,8 +50,8 @@ Result<std::string> find_criu() {
 
 }  // namespace
 
-std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSpec& spec, pid_t pid,
-                                    bool pre_dump) {
+std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSpec& spec,
+                                    const MaskedPaths& masked, pid_t pid, bool pre_dump) {
   std::vector<std::string> words{pre_dump ? "pre-dump" : "dump", "--log-file", "dump.log", "--tree",
                                  std::to_string(pid)};
   add_common(words, flags);
@@ -58,31 +61,22 @@ std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSp
   }
   if (pre_dump || !flags.parent_path.empty()) words.emplace_back("--track-mem");
   for (const oci::Mount& mount : spec.mounts)
-    if (is_bind(mount)) {
-      words.emplace_back("--external");
-      words.push_back(external(mount.destination, mount.destination));
-    }
-  for (const std::string& path : spec.masked_paths) {
-    words.emplace_back("--external");
-    words.push_back(external(path, path));
-  }
+    if (is_bind(mount)) add_external(words, mount.destination, mount.destination);
+  for (const std::string& path : masked.files) add_external(words, path, kMaskedFile);
+  for (const std::string& path : masked.directories) add_external(words, path, kMaskedDirectory);
   return words;
 }
 
 std::vector<std::string> restore_words(const CriuFlags& flags, const oci::RuntimeSpec& spec,
-                                       const std::string& root, const std::string& pid_file) {
+                                       const std::string& root, const std::string& empty,
+                                       const std::string& pid_file) {
   std::vector<std::string> words{"restore", "--log-file",         "restore.log", "--root",
                                  root,      "--restore-detached", "--pidfile",   pid_file};
   add_common(words, flags);
   for (const oci::Mount& mount : spec.mounts)
-    if (is_bind(mount)) {
-      words.emplace_back("--external");
-      words.push_back(external(mount.destination, mount.source));
-    }
-  for (const std::string& path : spec.masked_paths) {
-    words.emplace_back("--external");
-    words.push_back(external(path, "/dev/null"));
-  }
+    if (is_bind(mount)) add_external(words, mount.destination, mount.source);
+  add_external(words, kMaskedFile, "/dev/null");
+  add_external(words, kMaskedDirectory, empty);
   return words;
 }
 

@@ -23,11 +23,19 @@ struct CriuFlags {
   std::vector<std::string> switches;  // "--tcp-established", as they are
 };
 
+// The masked paths that a container has. One name in the image stands for all of a kind.
+struct MaskedPaths {
+  std::vector<std::string> files;        // covered with the null device
+  std::vector<std::string> directories;  // covered with an empty directory
+};
+
 // Pure: the words after "criu".
-std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSpec& spec, pid_t pid,
-                                    bool pre_dump);
+std::vector<std::string> dump_words(const CriuFlags& flags, const oci::RuntimeSpec& spec,
+                                    const MaskedPaths& masked, pid_t pid, bool pre_dump);
+// `root`: a mount; `empty`: a read-only empty directory.
 std::vector<std::string> restore_words(const CriuFlags& flags, const oci::RuntimeSpec& spec,
-                                       const std::string& root, const std::string& pid_file);
+                                       const std::string& root, const std::string& empty,
+                                       const std::string& pid_file);
 
 // The error lines of CRIU's own log, at most `limit` of them, joined by "; ". Pure.
 std::string criu_complaints(std::string_view log, size_t limit);

@@ -100,6 +100,13 @@ Result<void> connect_stdio(const Stdio& stdio, int root, uid_t owner) {
     if (given[i] < 0) {
       TRY(null, i == 0 ? open_empty(root) : open_null(root));
       given[i] = null.get();
+    } else if (is_null_device(given[i])) {
+      // The container's own one where it has one: a checkpoint knows no file of the host's.
+      Result<sys::Fd> own = open_null(root);
+      if (own) {
+        null = std::move(*own);
+        given[i] = null.get();
+      }
     }
     copies[i].reset(fcntl(given[i], F_DUPFD_CLOEXEC, 3));
     if (!copies[i]) return Error::from_errno(errno, "cannot connect the standard streams");

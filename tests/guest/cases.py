@@ -159,7 +159,7 @@ $oci checkpoint --image-path /tmp/image frozen
 $oci state frozen && exit 1
 before=$(cat /tmp/frozen/rootfs/count)
 rm /tmp/frozen/rootfs/count
-$oci restore -d -b /tmp/frozen --image-path /tmp/image --pid-file /tmp/frozen/pid frozen < /dev/null > /dev/null 2>&1
+$oci restore -d -b /tmp/frozen --image-path /tmp/image --pid-file /tmp/frozen/pid frozen < /dev/null > /tmp/log 2>&1 || { cat /tmp/log; tail -30 /tmp/image/restore.log; exit 1; }
 while ! [ -s /tmp/frozen/rootfs/count ]; do sleep 0.1; done
 [ "$(cat /tmp/frozen/rootfs/count)" -ge "$before" ]
 $oci state frozen | grep -q '"status": "running"'

@@ -23,20 +23,25 @@ oci::RuntimeSpec sample() {
 
 TEST(Criu, MountsFromOutsideAreNamedByTheirDestination) {
   CriuFlags flags{.image_path = "/i", .work_path = "/w"};
-  std::vector<std::string> dump = dump_words(flags, sample(), 42, false);
+  std::vector<std::string> dump =
+      dump_words(flags, sample(), {{"/proc/kcore"}, {"/sys/firmware"}}, 42, false);
   EXPECT_EQ(dump.front(), "dump");
   EXPECT_TRUE(has_pair(dump, "--tree", "42"));
   EXPECT_TRUE(has_pair(dump, "--external", "mnt[/data]:/data"));
-  EXPECT_TRUE(has_pair(dump, "--external", "mnt[/proc/kcore]:/proc/kcore"));
-  EXPECT_EQ(std::ranges::count(dump, "--external"), 2);
-  std::vector<std::string> restore = restore_words(flags, sample(), "/rootfs", "/pid");
+  EXPECT_TRUE(has_pair(dump, "--external", "mnt[/proc/kcore]:wherry-masked-file"));
+  EXPECT_TRUE(has_pair(dump, "--external", "mnt[/sys/firmware]:wherry-masked-directory"));
+  EXPECT_EQ(std::ranges::count(dump, "--external"), 3);
+  std::vector<std::string> restore = restore_words(flags, sample(), "/rootfs", "/empty", "/pid");
   EXPECT_TRUE(has_pair(restore, "--root", "/rootfs"));
   EXPECT_TRUE(has_pair(restore, "--external", "mnt[/data]:/host/data"));
+  EXPECT_TRUE(has_pair(restore, "--external", "mnt[wherry-masked-file]:/dev/null"));
+  EXPECT_TRUE(has_pair(restore, "--external", "mnt[wherry-masked-directory]:/empty"));
 }
 
 TEST(Criu, APreDumpTracksMemory) {
   CriuFlags flags{.image_path = "/i", .work_path = "/w"};
-  std::vector<std::string> words = dump_words(flags, sample(), 42, true);
+  std::vector<std::string> words =
+      dump_words(flags, sample(), {{"/proc/kcore"}, {"/sys/firmware"}}, 42, true);
   EXPECT_EQ(words.front(), "pre-dump");
   EXPECT_NE(std::ranges::find(words, "--track-mem"), words.end());
 }
