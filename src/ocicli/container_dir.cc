@@ -151,6 +151,12 @@ Result<void> ContainerDir::remove() {
   return sys::remove_tree_at(parent_.get(), id_);
 }
 
+Result<void> need_cgroup(const Record& record) {
+  if (!record.cgroup.path.empty()) return {};
+  return Error(ErrorKind::kUnsupported, "the container '" + record.id + "' has no cgroup")
+      .set_hint("it was made with '--cgroup-manager disabled'");
+}
+
 Result<std::vector<std::string>> container_ids(const std::string& root) {
   Result<sys::Fd> dir = sys::open_file(root, O_RDONLY | O_DIRECTORY);
   if (!dir) {

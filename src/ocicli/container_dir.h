@@ -62,6 +62,9 @@ class ContainerDir {
   std::optional<sys::FileLock> lock_;
 };
 
+// kUnsupported for a container that was made without a cgroup (--cgroup-manager disabled).
+Result<void> need_cgroup(const Record& record);
+
 // The ids of all containers below `root`, sorted; none when there is no root.
 Result<std::vector<std::string>> container_ids(const std::string& root);
 

@@ -72,8 +72,7 @@ Result<int> run_events(Call& call) {
   if (status == Status::kStopped || status == Status::kCreating)
     return Error(ErrorKind::kConflict, "container with id " + call.id() + " is not running")
         .set_hint("container not running");
-  if (record.cgroup.path.empty())
-    return Error(ErrorKind::kUnsupported, "the container has no cgroup that could be asked");
+  TRY_VOID(need_cgroup(record));
   if (call.flags.boolean("stats")) {
     TRY_VOID(print_stats(record));
     return 0;

@@ -38,7 +38,8 @@ Result<int> run_kill(Call& call) {
   std::optional<int> number = parse_signal(word);
   if (!number) return Error(ErrorKind::kInvalidArgument, "unknown signal \"" + word + "\"");
   TRY(Status status, dir.status(record));
-  if (call.flags.boolean("all")) {
+  // Without a cgroup the others are not known; with the init their pid namespace ends.
+  if (call.flags.boolean("all") && !record.cgroup.path.empty()) {
     // Also after the init: without a pid namespace of their own its children live on.
     TRY_VOID(runtime::signal_cgroup(record.cgroup, *number));
     TRY_VOID(thaw_to_die(record, status, *number));

@@ -7,17 +7,13 @@
 namespace wherry::ocicli {
 namespace {
 
-Error no_cgroup() {
-  return Error(ErrorKind::kUnsupported, "the container has no cgroup that could be frozen");
-}
-
 Result<int> run_pause(Call& call) {
   TRY(ContainerDir dir, ContainerDir::lock(call.globals.root, call.id()));
   TRY(Record record, dir.read());
   TRY(Status status, dir.status(record));
   if (status != Status::kRunning && status != Status::kCreated)
     return Error(ErrorKind::kConflict, "container not running");
-  if (record.cgroup.path.empty()) return no_cgroup();
+  TRY_VOID(need_cgroup(record));
   TRY_VOID(failpoint("oci.pause"));
   TRY_VOID(runtime::freeze_cgroup(record.cgroup.path, true));
   return 0;

@@ -83,6 +83,7 @@ Result<int> run_ps(Call& call) {
         .set_hint("use table or json");
   TRY(ContainerDir dir, ContainerDir::open(call.globals.root, call.id()));
   TRY(Record record, dir.read());
+  TRY_VOID(need_cgroup(record));
   TRY(std::vector<pid_t> pids, runtime::cgroup_processes_of(record.cgroup));
   if (format == "json") return print(json_list(pids));
   std::vector<std::string> arguments(call.arguments().begin() + 1, call.arguments().end());

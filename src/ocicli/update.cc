@@ -94,6 +94,7 @@ Result<int> run_update(Call& call) {
   TRY(Status status, dir.status(record));
   if (status == Status::kStopped || status == Status::kCreating)
     return Error(ErrorKind::kConflict, "container not running");
+  TRY_VOID(need_cgroup(record));
   bool from_file = call.flags.has("resources");
   TRY(oci::Resources wanted, from_file ? read_resources(call.flags.text("resources"))
                                        : resources_from_flags(call.flags, call.log));

@@ -72,6 +72,18 @@ class Limits(OciTest):
         self.oci_fails("events", "--interval", "0s", "a", says="must be greater than 0")
 
 
+class WithoutCgroups(OciTest):
+    def test_a_container_works_and_what_needs_a_cgroup_says_so(self):
+        bundle = self.bundle(config("sleep", "1000"))
+        subprocess.run(self.command("--cgroup-manager", "disabled", "run", "-d", "-b", bundle, "a"), check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+        self.assertEqual(self.oci_ok("exec", "a", "echo", "in"), "in\n")
+        for words in (["pause", "a"], ["ps", "a"], ["events", "--stats", "a"], ["update", "--pids-limit", "5", "a"]):
+            self.oci_fails(*words, says="the container 'a' has no cgroup")
+        self.oci_ok("kill", "--all", "a", "KILL")
+        self.wait_status("a", "stopped")
+
+
 class Documents(OciTest):
     def test_features_tell_what_the_specification_asks(self):
         document = json.loads(self.oci_ok("features"))
