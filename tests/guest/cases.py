@@ -141,7 +141,7 @@ echo good
 """),
     Case("wherry-oci maps users and sets clocks on kernel 6.1", r"""
 limits=
-bundle /tmp/mapped '"sh","-c","cat /proc/self/uid_map; stat -c %t:%T /dev/null; cut -d. -f1 /proc/uptime"'
+bundle /tmp/mapped '"sh","-c","cat \/proc\/self\/uid_map; stat -c %t:%T \/dev\/null; cut -d. -f1 \/proc\/uptime"'
 chown -R 100000:100000 /tmp/mapped/rootfs
 sed -i 's|"namespaces": \[|"uidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "gidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "timeOffsets": {"boottime": {"secs": 1000000, "nanosecs": 0}}, &{"type":"user"},{"type":"time"},|' /tmp/mapped/config.json
 out=$($oci run -b /tmp/mapped mapped | tr -s ' \n' ' ')
