@@ -108,7 +108,7 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
   init.options = &options;
   init.plan = &plan;
   init.cgroup = cgroup ? &*cgroup : nullptr;
-  TRY(init.root, PreparedRoot::prepare(options.root));
+  TRY(init.root, PreparedRoot::prepare(options.root, plan.root_propagation));
   bool host_view = !plan.namespaces.has(CLONE_NEWCGROUP);
   TRY(init.sources, open_sources(plan.mounts, init.cgroup, host_view));
   for (const JoinedNamespace& joined : plan.namespaces.joined) {

@@ -68,7 +68,7 @@ Result<std::string> classic_options(const RootSource& source, std::vector<sys::F
 
 }  // namespace
 
-Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source) {
+Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source, uint64_t propagation) {
   PreparedRoot root;
   if (!source.lower.empty()) {
     root.anchor_ = source.upper;
@@ -78,7 +78,8 @@ Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source) {
   root.anchor_ = source.directory;
   TRY_CTX(root.mount_, sys::clone_mount_of(source.directory, true),
           "cannot mount the root file system");
-  TRY_VOID_CTX(sys::change_mount(root.mount_.get(), {.propagation = MS_PRIVATE}, true),
+  const uint64_t first = propagation == MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
+  TRY_VOID_CTX(sys::change_mount(root.mount_.get(), {.propagation = first}, true),
                "cannot mount the root file system");
   return root;
 }

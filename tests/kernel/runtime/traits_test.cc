@@ -237,6 +237,34 @@ TEST_F(Traits, NamesAndTheRootsPropagationAreTheSpecifications) {
   EXPECT_EQ(refused.error().message(), "unknown root propagation 'sideways'");
 }
 
+TEST_F(Traits, ASlaveOfARootHearsOfTheHostsMountsAndAPrivateOneDoesNot) {
+  ASSERT_EQ(mount(nullptr, base_.c_str(), nullptr, MS_SHARED, nullptr), 0);
+  fs::create_directories(bundle_ / "rootfs/data");
+  spec_.process.args = {"/bin/payload", "wait"};
+  for (const char* propagation : {"rslave", "private"}) {
+    spec_.rootfs_propagation = propagation;
+    std::string out = captured([&] {
+      ASSERT_RAN(container, BundleContainer::create(options_));
+      ASSERT_TRUE(container.start());
+      ASSERT_EQ(mount("tmpfs", (bundle_ / "rootfs/data").c_str(), "tmpfs", 0, nullptr), 0);
+      std::ofstream(bundle_ / "rootfs/data/arrived") << "x";
+      BundleExecOptions exec;
+      exec.spec = &spec_;
+      exec.init_pid = container.pid();
+      exec.init_start_time = container.start_time();
+      exec.cgroup = container.cgroup();
+      exec.process = spec_.process;
+      exec.process.args = {"payload", "list", "/data"};
+      ASSERT_RAN(process, exec_in_bundle(exec));
+      ASSERT_TRUE(process.reap());
+      ASSERT_TRUE(end_bundle(container));
+      ASSERT_EQ(umount2((bundle_ / "rootfs/data").c_str(), MNT_DETACH), 0);
+    });
+    EXPECT_EQ(out.find("arrived") != std::string::npos, propagation == std::string("rslave"))
+        << propagation << ": " << out;
+  }
+}
+
 using NetDevices = BundleTest;
 
 // The test has a network namespace of its own.
