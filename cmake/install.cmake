@@ -1,6 +1,6 @@
 # cmake --install: programs, man pages and completions where Debian expects them.
 if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ AND NOT WHERRY_TIDY)
-  install(TARGETS wherry wherry-registry RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS wherry wherry-oci wherry-registry RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   foreach(helper wherry-monitor wherry-unpack wherry-transfer)
     if(TARGET ${helper})
       install(TARGETS ${helper} RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/wherry)

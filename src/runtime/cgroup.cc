@@ -24,6 +24,18 @@ namespace {
 // What we hand down on version 2; others are left as the host has them.
 constexpr std::string_view kWantedControllers[] = {"cpu", "cpuset", "io", "memory", "pids"};
 
+// And what only a container with such limits needs: handing down costs every group of the parent.
+std::vector<std::string> rare_controllers(const oci::Resources& resources) {
+  std::vector<std::string> names;
+  if (!resources.hugepage_limits.empty()) names.emplace_back("hugetlb");
+  if (!resources.rdma.empty()) names.emplace_back("rdma");
+  for (const auto& [file, value] : resources.unified) {
+    const auto dot = file.find('.');
+    if (dot != std::string::npos) names.push_back(file.substr(0, dot));
+  }
+  return names;
+}
+
 Result<bool> make_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return true;
   if (errno == EEXIST) return false;
@@ -55,14 +67,16 @@ std::vector<std::string> words(std::string_view text) {
 
 // Hands the controllers this host has down from `parent`. What cannot be handed down (a parent with
 // processes, no delegation) shows later as a controller that the group lacks, and is named then.
-Result<void> hand_down_controllers(const std::string& parent) {
+Result<void> hand_down_controllers(const std::string& parent,
+                                   const std::vector<std::string>& rare) {
   TRY(const auto available, read_cgroup_file(parent, "cgroup.controllers"));
   TRY(const auto enabled, read_cgroup_file(parent, "cgroup.subtree_control"));
   if (!available || !enabled) return {};
   const auto on = words(*enabled);
   for (const std::string& controller : words(*available)) {
     const bool wanted = std::find(std::begin(kWantedControllers), std::end(kWantedControllers),
-                                  controller) != std::end(kWantedControllers);
+                                  controller) != std::end(kWantedControllers) ||
+                        has(rare, controller);
     if (!wanted || has(on, controller)) continue;
     const Result<void> written =
         write_cgroup_file(parent, "cgroup.subtree_control", "+" + controller);
@@ -73,15 +87,15 @@ Result<void> hand_down_controllers(const std::string& parent) {
 
 // Makes every part of the path below `mount` but the last, and returns the last one's path.
 Result<std::string> make_parents(const std::string& mount, const std::vector<std::string>& parts,
-                                 bool cpuset, bool v2) {
+                                 bool cpuset, bool v2, const std::vector<std::string>& rare) {
   std::string directory = mount;
-  if (v2) TRY_VOID(hand_down_controllers(directory));
+  if (v2) TRY_VOID(hand_down_controllers(directory, rare));
   for (size_t i = 0; i + 1 < parts.size(); ++i) {
     const std::string parent = directory;
     directory += "/" + parts[i];
     TRY_VOID(make_directory(directory));
     if (cpuset) TRY_VOID(inherit_cpuset(parent, directory));
-    if (v2) TRY_VOID(hand_down_controllers(directory));
+    if (v2) TRY_VOID(hand_down_controllers(directory, rare));
   }
   return directory;
 }
@@ -134,6 +148,7 @@ Result<void> write_value(const CgroupValue& value, const std::string& directory,
     return write_cgroup_file(directory, value.alternative_file, value.alternative_value);
   }
   if (value.required) return unsupported_file(value, directory);
+  if (value.silent) return {};
   warnings.push_back(
       fmt::format("'{}' is not applied: this kernel's '{}' controller does not have it", value.file,
                   value.controller));
@@ -142,7 +157,8 @@ Result<void> write_value(const CgroupValue& value, const std::string& directory,
 
 }  // namespace
 
-Result<Cgroup> Cgroup::make(const std::string& cgroups_path, bool fresh) {
+Result<Cgroup> Cgroup::make(const std::string& cgroups_path, bool fresh,
+                            const std::vector<std::string>& rare) {
   TRY(const std::vector<std::string> parts, split_cgroups_path(cgroups_path));
   TRY(Hierarchies hierarchies, find_hierarchies());
   Cgroup cgroup;
@@ -152,7 +168,7 @@ Result<Cgroup> Cgroup::make(const std::string& cgroups_path, bool fresh) {
     for (const std::string& directory : made) ::rmdir(directory.c_str());
   });
   const auto make_in = [&](const std::string& mount, bool cpuset, bool v2) -> Result<std::string> {
-    TRY(const std::string parent, make_parents(mount, parts, cpuset, v2));
+    TRY(const std::string parent, make_parents(mount, parts, cpuset, v2, rare));
     std::string directory = parent + "/" + parts.back();
     const bool there = ::access(directory.c_str(), F_OK) == 0;
     if (!there || fresh) TRY_VOID(make_leaf(parent, directory, cpuset, fresh));
@@ -189,7 +205,7 @@ Result<Cgroup> Cgroup::create(const std::string& cgroups_path, const oci::Resour
                               std::vector<std::string>& warnings) {
   const TraceScope trace("runtime.cgroup.create");
   const std::string context = fmt::format("cannot make the cgroup '{}'", cgroups_path);
-  TRY_CTX(Cgroup cgroup, make(cgroups_path, true), context);
+  TRY_CTX(Cgroup cgroup, make(cgroups_path, true, rare_controllers(resources)), context);
   auto undo = on_exit([&] {
     const Result<void> removed = cgroup.remove();
     if (!removed) warnings.push_back(removed.error().message());
@@ -201,8 +217,16 @@ Result<Cgroup> Cgroup::create(const std::string& cgroups_path, const oci::Resour
   return cgroup;
 }
 
+Result<Cgroup> Cgroup::adopt(const std::string& cgroups_path, const oci::Resources& resources,
+                             std::vector<std::string>& warnings) {
+  const std::string context = fmt::format("cannot use the cgroup '{}'", cgroups_path);
+  TRY_CTX(Cgroup cgroup, make(cgroups_path, false, rare_controllers(resources)), context);
+  TRY_VOID_CTX(cgroup.apply(resources, warnings), context);
+  return cgroup;
+}
+
 Result<Cgroup> Cgroup::ensure(const std::string& cgroups_path) {
-  TRY_CTX(Cgroup cgroup, make(cgroups_path, false),
+  TRY_CTX(Cgroup cgroup, make(cgroups_path, false, {}),
           fmt::format("cannot make the cgroup '{}'", cgroups_path));
   return cgroup;
 }
@@ -256,6 +280,19 @@ Result<void> Cgroup::attach_self_everywhere() const {
   return write_cgroup_file(v2_.directory, "cgroup.procs", "0");
 }
 
+Result<void> Cgroup::check_memory_below(uint64_t limit) const {
+  const Group* group = has(v2_.controllers, "memory") ? &v2_ : nullptr;
+  for (const Group& one : v1_)
+    if (has(one.controllers, "memory")) group = &one;
+  if (group == nullptr) return {};
+  const char* file = group == &v2_ ? "memory.current" : "memory.usage_in_bytes";
+  TRY(const auto text, read_cgroup_file(group->directory, file));
+  const auto used = text ? parse_u64(*text) : std::nullopt;
+  if (!used || *used <= limit) return {};
+  return Error(ErrorKind::kConflict,
+               fmt::format("unable to set memory limit to {} (current usage: {})", limit, *used));
+}
+
 Result<void> Cgroup::apply(const oci::Resources& resources,
                            std::vector<std::string>& warnings) const {
   std::vector<std::vector<std::string>> v1;
@@ -271,6 +308,7 @@ Result<void> Cgroup::apply(const oci::Resources& resources,
                [&](const Group& group) { return has(group.controllers, value.controller); })
         ->directory;
   };
+  if (plan.memory_check != 0) TRY_VOID(check_memory_below(plan.memory_check));
   // A limit may only be writable after another one (memory above the old memory plus swap, a quota
   // below the old period's minimum): what is refused is tried once more behind the rest.
   std::vector<const CgroupValue*> refused;

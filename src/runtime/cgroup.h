@@ -10,7 +10,10 @@
 // one thread at a time. Sources: cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +35,10 @@ class Cgroup {
   // `warnings`.
   static Result<Cgroup> create(const std::string& cgroups_path, const oci::Resources& resources,
                                std::vector<std::string>& warnings);
+  // As create, for a cgroup that somebody else has made, with processes in it: what is missing of
+  // its directories is made, limits are written.
+  static Result<Cgroup> adopt(const std::string& cgroups_path, const oci::Resources& resources,
+                              std::vector<std::string>& warnings);
   // An existing cgroup, for exec; kNotFound when no hierarchy has it.
   static Result<Cgroup> open(const std::string& cgroups_path);
   // Makes it without limits where it is missing, else opens it as it is: for the engine's own
@@ -53,7 +60,8 @@ class Cgroup {
   // Whether the kernel has killed anybody here for lack of memory. False when there is no memory
   // controller.
   Result<bool> oom_killed() const;
-  // Processes in it and in its children; 0 when it is gone.
+  // Processes in it and in its children; empty when it is gone.
+  Result<std::set<pid_t>> processes() const;
   Result<uint64_t> process_count() const;
   // SIGKILL to everything in it and its children, frozen or not, then waits until it is empty;
   // kUnavailable after `timeout_ms`.
@@ -88,7 +96,9 @@ class Cgroup {
   };
 
   Cgroup() = default;
-  static Result<Cgroup> make(const std::string& cgroups_path, bool fresh);
+  static Result<Cgroup> make(const std::string& cgroups_path, bool fresh,
+                             const std::vector<std::string>& rare);
+  Result<void> check_memory_below(uint64_t limit) const;
   Result<void> open_joins();
   std::vector<std::string> all_paths() const;
   bool v2_populated() const;

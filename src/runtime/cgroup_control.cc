@@ -86,12 +86,17 @@ Result<bool> Cgroup::oom_killed() const {
   return count(v2_.directory, "memory.events");
 }
 
-Result<uint64_t> Cgroup::process_count() const {
+Result<std::set<pid_t>> Cgroup::processes() const {
   std::set<pid_t> all;
   for (const std::string& directory : all_paths()) {
     TRY(const std::set<pid_t> processes, cgroup_processes(directory));
     all.insert(processes.begin(), processes.end());
   }
+  return all;
+}
+
+Result<uint64_t> Cgroup::process_count() const {
+  TRY(const std::set<pid_t> all, processes());
   return all.size();
 }
 

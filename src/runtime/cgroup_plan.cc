@@ -37,7 +37,11 @@ class Planner {
     TRY_VOID(plan_cpu());
     TRY_VOID(plan_cpuset());
     TRY_VOID(plan_pids());
-    plan_io();
+    plan_io_weight();
+    TRY_VOID(plan_io_devices());
+    TRY_VOID(plan_hugepages());
+    TRY_VOID(plan_network());
+    TRY_VOID(plan_rdma());
     TRY_VOID(plan_unified());
     TRY_VOID(plan_devices());
     return std::move(plan_);
@@ -66,7 +70,9 @@ class Planner {
     const bool limits =
         resources_.memory_limit.value_or(0) != 0 || resources_.memory_swap.value_or(0) != 0;
     const bool wishes = resources_.memory_reservation || resources_.memory_swappiness ||
-                        resources_.memory_disable_oom_killer.value_or(false);
+                        resources_.memory_disable_oom_killer.value_or(false) ||
+                        resources_.memory_kernel || resources_.memory_kernel_tcp ||
+                        resources_.memory_use_hierarchy.value_or(false);
     if (!limits && !wishes) return {};
     const int version = place("memory");
     if (version == 0) {
@@ -78,6 +84,9 @@ class Planner {
       return {};
     }
     TRY_VOID(check_swap());
+    if (resources_.memory_check_before_update.value_or(false) &&
+        resources_.memory_limit.value_or(0) > 0)
+      plan_.memory_check = static_cast<uint64_t>(*resources_.memory_limit);
     if (version == 1) {
       plan_memory_v1();
     } else {
@@ -123,6 +132,15 @@ class Planner {
     if (resources_.memory_disable_oom_killer.value_or(false)) {
       add(1, "memory", "memory.oom_control", "1", false);
     }
+    // Gone from newer kernels, as are groups outside of the hierarchy.
+    if (resources_.memory_kernel)
+      add(1, "memory", "memory.kmem.limit_in_bytes", std::to_string(*resources_.memory_kernel),
+          false);
+    if (resources_.memory_kernel_tcp)
+      add(1, "memory", "memory.kmem.tcp.limit_in_bytes",
+          std::to_string(*resources_.memory_kernel_tcp), false);
+    if (resources_.memory_use_hierarchy.value_or(false))
+      add(1, "memory", "memory.use_hierarchy", "1", false).silent = true;
   }
 
   void plan_memory_v2() {
@@ -139,6 +157,8 @@ class Planner {
     }
     if (resources_.memory_swappiness)
       warn("memory swappiness is not applied: cgroup version 2 has none");
+    if (resources_.memory_kernel || resources_.memory_kernel_tcp)
+      warn("limits of kernel memory are not applied: cgroup version 2 has none");
     if (resources_.memory_disable_oom_killer.value_or(false)) {
       warn("the OOM killer stays on: cgroup version 2 cannot switch it off");
     }
@@ -149,7 +169,8 @@ class Planner {
     const bool quota =
         resources_.cpu_quota.value_or(0) != 0 || resources_.cpu_period.value_or(0) != 0;
     const uint64_t shares = resources_.cpu_shares.value_or(0);
-    if (!realtime && !quota && shares == 0) return {};
+    const bool extras = resources_.cpu_burst || resources_.cpu_idle;
+    if (!realtime && !quota && shares == 0 && !extras) return {};
     const int version = place("cpu");
     if (version == 0) {
       return missing_controller("processor time", "cpu", "--cpus, --cpu-quota and --cpu-shares");
@@ -160,7 +181,10 @@ class Planner {
           .set_hint("run without --cpu-rt-period and --cpu-rt-runtime");
     }
     if (version == 2) {
-      if (shares != 0) add(2, "cpu", "cpu.weight", std::to_string(cpu_weight_from_shares(shares)));
+      if (resources_.cpu_idle) add(2, "cpu", "cpu.idle", std::to_string(*resources_.cpu_idle));
+      // The kernel refuses a weight for a group that only runs when nobody else does.
+      if (shares != 0 && resources_.cpu_idle.value_or(0) != 1)
+        add(2, "cpu", "cpu.weight", std::to_string(cpu_weight_from_shares(shares)));
       if (quota) {
         const int64_t value = resources_.cpu_quota.value_or(0);
         const uint64_t period = resources_.cpu_period.value_or(0);
@@ -168,6 +192,8 @@ class Planner {
             fmt::format("{} {}", value > 0 ? std::to_string(value) : "max",
                         period != 0 ? period : kDefaultCpuPeriod));
       }
+      if (resources_.cpu_burst)
+        add(2, "cpu", "cpu.max.burst", std::to_string(*resources_.cpu_burst));
       return {};
     }
     plan_cpu_v1(shares);
@@ -175,7 +201,9 @@ class Planner {
   }
 
   void plan_cpu_v1(uint64_t shares) {
-    if (shares != 0) add(1, "cpu", "cpu.shares", std::to_string(shares));
+    if (resources_.cpu_idle) add(1, "cpu", "cpu.idle", std::to_string(*resources_.cpu_idle));
+    if (shares != 0 && resources_.cpu_idle.value_or(0) != 1)
+      add(1, "cpu", "cpu.shares", std::to_string(shares));
     if (resources_.cpu_realtime_period) {
       add(1, "cpu", "cpu.rt_period_us", std::to_string(*resources_.cpu_realtime_period));
     }
@@ -188,6 +216,8 @@ class Planner {
     if (resources_.cpu_quota.value_or(0) != 0) {
       add(1, "cpu", "cpu.cfs_quota_us", std::to_string(*resources_.cpu_quota));
     }
+    if (resources_.cpu_burst)
+      add(1, "cpu", "cpu.cfs_burst_us", std::to_string(*resources_.cpu_burst));
   }
 
   Result<void> plan_cpuset() {
@@ -216,7 +246,7 @@ class Planner {
     return {};
   }
 
-  void plan_io() {
+  void plan_io_weight() {
     if (!resources_.blkio_weight || *resources_.blkio_weight == 0) return;
     const std::string raw = std::to_string(*resources_.blkio_weight);
     switch (place("blkio", "io")) {
@@ -235,6 +265,121 @@ class Planner {
             "the block I/O weight is not applied: this host has no 'blkio' or 'io' cgroup "
             "controller");
     }
+  }
+
+  Result<void> plan_io_devices() {
+    const bool weights = !resources_.blkio_weight_device.empty() || resources_.blkio_leaf_weight;
+    const bool limits =
+        !resources_.throttle_read_bps.empty() || !resources_.throttle_write_bps.empty() ||
+        !resources_.throttle_read_iops.empty() || !resources_.throttle_write_iops.empty();
+    if (!weights && !limits) return {};
+    const int version = place("blkio", "io");
+    if (version == 0) {
+      if (limits) return missing_controller("block I/O", "io", "--device-read-bps and its like");
+      warn("weights of block devices are not applied: this host has no 'io' cgroup controller");
+      return {};
+    }
+    plan_device_weights(version);
+    add_throttles(version, resources_.throttle_read_bps, "read_bps", "rbps");
+    add_throttles(version, resources_.throttle_write_bps, "write_bps", "wbps");
+    add_throttles(version, resources_.throttle_read_iops, "read_iops", "riops");
+    add_throttles(version, resources_.throttle_write_iops, "write_iops", "wiops");
+    return {};
+  }
+
+  void plan_device_weights(int version) {
+    if (resources_.blkio_leaf_weight) {
+      if (version == 1) {
+        add(1, "blkio", "blkio.leaf_weight", std::to_string(*resources_.blkio_leaf_weight), false);
+      } else {
+        warn("the leaf weight is not applied: cgroup version 2 has none");
+      }
+    }
+    for (const oci::WeightDevice& device : resources_.blkio_weight_device) {
+      const std::string name = fmt::format("{}:{}", device.major, device.minor);
+      if (device.weight && version == 1) {
+        CgroupValue& value = add(1, "blkio", "blkio.weight_device",
+                                 fmt::format("{} {}", name, *device.weight), false);
+        value.alternative_file = "blkio.bfq.weight_device";
+        value.alternative_value = value.value;
+      } else if (device.weight) {
+        CgroupValue& value =
+            add(2, "io", "io.bfq.weight", fmt::format("{} {}", name, *device.weight), false);
+        value.alternative_file = "io.weight";
+        value.alternative_value = fmt::format("{} {}", name, io_weight_from_blkio(*device.weight));
+      }
+      if (!device.leaf_weight) continue;
+      if (version == 1) {
+        add(1, "blkio", "blkio.leaf_weight_device", fmt::format("{} {}", name, *device.leaf_weight),
+            false);
+      } else {
+        warn("the leaf weight of a device is not applied: cgroup version 2 has none");
+      }
+    }
+  }
+
+  void add_throttles(int version, const std::vector<oci::ThrottleDevice>& devices,
+                     std::string_view v1_name, std::string_view v2_name) {
+    for (const oci::ThrottleDevice& device : devices) {
+      const std::string name = fmt::format("{}:{}", device.major, device.minor);
+      if (version == 1) {
+        add(1, "blkio", fmt::format("blkio.throttle.{}_device", v1_name),
+            fmt::format("{} {}", name, device.rate));
+      } else {
+        // Version 1's word for "no limit" is 0.
+        add(2, "io", "io.max",
+            fmt::format("{} {}={}", name, v2_name,
+                        device.rate == 0 ? "max" : std::to_string(device.rate)));
+      }
+    }
+  }
+
+  Result<void> plan_hugepages() {
+    for (const oci::HugepageLimit& limit : resources_.hugepage_limits) {
+      const std::string& size = limit.page_size;
+      const size_t digits = size.find_first_not_of("0123456789");
+      const bool plain = digits != std::string::npos && digits > 0 && size[0] != '0' &&
+                         (size.substr(digits) == "KB" || size.substr(digits) == "MB" ||
+                          size.substr(digits) == "GB");
+      if (!plain)
+        return Error(ErrorKind::kInvalidArgument,
+                     fmt::format("'{}' is not the size of a huge page like 2MB", size));
+      const int version = place("hugetlb");
+      if (version == 0) return missing_controller("huge pages", "hugetlb", "hugepageLimits");
+      const char* suffix = version == 1 ? "limit_in_bytes" : "max";
+      const std::string value = std::to_string(limit.limit);
+      add(version, "hugetlb", fmt::format("hugetlb.{}.{}", size, suffix), value);
+      add(version, "hugetlb", fmt::format("hugetlb.{}.rsvd.{}", size, suffix), value, false)
+          .silent = true;
+    }
+    return {};
+  }
+
+  Result<void> plan_network() {
+    if (resources_.network_class_id) {
+      if (place("net_cls") != 1)
+        return missing_controller("the class of packets", "net_cls", "network.classID");
+      add(1, "net_cls", "net_cls.classid", std::to_string(*resources_.network_class_id));
+    }
+    for (const oci::InterfacePriority& priority : resources_.network_priorities) {
+      if (place("net_prio") != 1)
+        return missing_controller("priorities of interfaces", "net_prio", "network.priorities");
+      add(1, "net_prio", "net_prio.ifpriomap",
+          fmt::format("{} {}", priority.name, priority.priority));
+    }
+    return {};
+  }
+
+  Result<void> plan_rdma() {
+    for (const auto& [device, limit] : resources_.rdma) {
+      const int version = place("rdma");
+      if (version == 0) return missing_controller("RDMA", "rdma", "rdma");
+      std::string value = device;
+      if (limit.hca_handles) value += fmt::format(" hca_handle={}", *limit.hca_handles);
+      if (limit.hca_objects) value += fmt::format(" hca_object={}", *limit.hca_objects);
+      add(version, "rdma", "rdma.max", value);
+    }
+    return {};
   }
 
   Result<void> plan_unified() {

@@ -38,6 +38,8 @@ struct CgroupValue {
   // Where the kernel offers the same under another name ("blkio.bfq.weight"); empty: nowhere.
   std::string alternative_file;
   std::string alternative_value;
+  // A missing file is not even worth a warning.
+  bool silent = false;
 
   bool operator==(const CgroupValue&) const = default;
 };
@@ -45,6 +47,8 @@ struct CgroupValue {
 struct CgroupPlan {
   std::vector<CgroupValue> values;              // in the order to write them
   std::vector<oci::DeviceRule> device_program;  // version 2: rules for runtime/device_program.h
+  // checkBeforeUpdate: what is used by then must not be more; 0: not asked for.
+  uint64_t memory_check = 0;
   std::vector<std::string> warnings;
 };
 

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 
+#include "base/text.h"
 #include "sys/process.h"
 
 namespace wherry::runtime {
@@ -18,7 +21,8 @@ Error unexpected() {
 
 }  // namespace
 
-Result<StageReport> hear_until_ready(Channel& channel) {
+Result<StageReport> hear_until_ready(Channel& channel,
+                                     const std::function<Result<void>(MessageType)>& answer) {
   StageReport report;
   for (;;) {
     TRY(std::optional<Message> message, channel.receive());
@@ -35,18 +39,57 @@ Result<StageReport> hear_until_ready(Channel& channel) {
         return report;
       case MessageType::kFailed:
         return std::move(*message->error);
+      case MessageType::kHooks:
+      case MessageType::kMapUsers:
+        if (!answer) return unexpected();
+        TRY_VOID(answer(message->type));
+        break;
       default:
         return unexpected();
     }
   }
 }
 
-Result<void> start_stage(Channel& channel) {
-  TRY_VOID(channel.send(MessageType::kStart));
+namespace {
+
+// The rest of the conversation after kStart: its end is the execve.
+Result<void> hear_execve(Channel& channel, const std::function<Result<void>(int)>& take_listener) {
   TRY(std::optional<Message> message, channel.receive());
+  if (message && message->type == MessageType::kListener && take_listener) {
+    std::optional<uint64_t> number = parse_u64(message->text);
+    if (!number || *number > INT32_MAX) return unexpected();
+    TRY_VOID(take_listener(static_cast<int>(*number)));
+    TRY_VOID(channel.send(MessageType::kListenerTaken));
+    TRY(message, channel.receive());
+  }
   if (!message) return {};
   if (message->type != MessageType::kFailed) return unexpected();
   return std::move(*message->error);
+}
+
+}  // namespace
+
+Result<void> start_stage(Channel& channel, const std::function<Result<void>(int)>& take_listener) {
+  TRY_VOID(channel.send(MessageType::kStart));
+  return hear_execve(channel, take_listener);
+}
+
+Result<void> start_waiting_stage(Channel& channel,
+                                 const std::function<Result<void>(int)>& take_listener) {
+  Result<void> sent = channel.send(MessageType::kStart);
+  Result<std::optional<Message>> answer =
+      sent ? channel.receive() : Result<std::optional<Message>>(std::nullopt);
+  if (!answer) return Error(std::move(answer.error()));
+  if (!*answer)
+    return Error(ErrorKind::kConflict, "the container was started by somebody else, or is gone");
+  if ((*answer)->type != MessageType::kReady) return unexpected();
+  return hear_execve(channel, take_listener);
+}
+
+Result<sys::Fd> fetch_fd(int pidfd, int number) {
+  sys::Fd fd(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, number, 0)));
+  if (!fd) return Error::from_errno(errno, "cannot fetch the seccomp listener");
+  return fd;
 }
 
 Result<Container::Exit> reap_process(int pidfd) {

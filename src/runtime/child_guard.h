@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,21 @@ struct StageReport {
   std::vector<std::string> warnings;
   sys::Fd console;
 };
-// Returns at kReady; a kFailed is returned as its error, an early end as kInternal.
-Result<StageReport> hear_until_ready(Channel& channel);
+// Returns at kReady; a kFailed is returned as its error, an early end as kInternal. `answer` does
+// what the stage asks its parent for (kMapUsers, kHooks), or is empty.
+Result<StageReport> hear_until_ready(
+    Channel& channel, const std::function<Result<void>(MessageType)>& answer = nullptr);
 
 // Sends kStart and waits for the execve (the end of the conversation) or its failure.
-Result<void> start_stage(Channel& channel);
+// `take_listener` gets the number of a seccomp listener's fd in the child, when there is one.
+Result<void> start_stage(Channel& channel,
+                         const std::function<Result<void>(int)>& take_listener = nullptr);
+
+// As start_stage over a connection to a start socket; kConflict when somebody else was first.
+Result<void> start_waiting_stage(Channel& channel,
+                                 const std::function<Result<void>(int)>& take_listener);
+// A duplicate of the fd `number` of another process.
+Result<sys::Fd> fetch_fd(int pidfd, int number);
 
 // Waits for the end of the process and reaps it.
 Result<Container::Exit> reap_process(int pidfd);

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/scope.h"
@@ -9,8 +11,12 @@
 #include "runtime/cgroup.h"
 #include "runtime/child_guard.h"
 #include "runtime/create_plan.h"
+#include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/user_namespace.h"
 #include "sys/clone.h"
+#include "sys/link_move.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 #include "sys/rtnetlink.h"
 
@@ -47,22 +53,49 @@ struct Container::State {
   sys::Fd pidfd;
   Channel channel;
   sys::Fd console;
+  sys::Fd holder;  // of make_scope's placeholder
   std::vector<std::string> warnings;
   bool reaped = false;
 
   // The steps of create(), in their order.
-  Result<void> make_cgroup(const oci::RuntimeSpec& spec);
+  Result<void> make_cgroup(const CreateOptions& options);
+  Result<void> make_scope(const CreateOptions& options);
+  void end_holder();
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
   Result<void> clone_init(InitPlan& init);
-  Result<void> link_network(const CreateOptions& options);
-  Result<void> hear_init();
+  Result<void> prepare_mapped_child(const InitPlan& init);
+  Result<sys::Fd> open_network(const CreatePlan& plan) const;
+  Result<void> link_network(const CreateOptions& options, const CreatePlan& plan);
+  Result<void> run_runtime_hooks(const CreateOptions& options);
+  Result<void> hear_init(const CreateOptions& options);
 
   Result<void> undo();
 };
 
-Result<void> Container::State::make_cgroup(const oci::RuntimeSpec& spec) {
+// A process that waits for its end, as the first inhabitant of a scope: systemd makes a cgroup
+// around processes only, and the init is to be born into it.
+Result<void> Container::State::make_scope(const CreateOptions& options) {
+  TRY(sys::Cloned placeholder, sys::clone_process({}));
+  if (placeholder.pid == 0) {
+    [[maybe_unused]] const Result<void> bound = sys::die_with_parent();
+    for (;;) pause();
+  }
+  holder = std::move(placeholder.pidfd);
+  TRY_VOID(options.bundle.make_scope(placeholder.pid));
+  TRY(cgroup, Cgroup::adopt(options.spec->cgroups_path, options.spec->resources, warnings));
+  return failpoint("runtime.create.scope");
+}
+
+void Container::State::end_holder() {
+  if (holder) kill_and_reap(holder.get());
+  holder.reset();
+}
+
+Result<void> Container::State::make_cgroup(const CreateOptions& options) {
   TraceScope trace("runtime.cgroup");
+  const oci::RuntimeSpec& spec = *options.spec;
   if (spec.cgroups_path.empty()) return {};
+  if (options.bundle.make_scope) return make_scope(options);
   TRY_CTX(cgroup, Cgroup::create(spec.cgroups_path, spec.resources, warnings),
           "cannot make the cgroup");
   return failpoint("runtime.create.cgroup");
@@ -75,12 +108,17 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
   init.options = &options;
   init.plan = &plan;
   init.cgroup = cgroup ? &*cgroup : nullptr;
-  TRY(init.root, PreparedRoot::prepare(options.root));
+  TRY(init.root, PreparedRoot::prepare(options.root, plan.root_propagation));
   bool host_view = !plan.namespaces.has(CLONE_NEWCGROUP);
   TRY(init.sources, open_sources(plan.mounts, init.cgroup, host_view));
   for (const JoinedNamespace& joined : plan.namespaces.joined) {
     TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
     init.joined.emplace_back(joined.type, std::move(fd));
+  }
+  if (plan.namespaces.has(CLONE_NEWUSER)) {
+    TRY(init.host_devices, open_host_devices(plan.devices));
+    TRY(init.host_null, sys::clone_mount_of("/dev/null", false));
+    TRY_VOID(sys::change_mount(init.host_null.get(), {.propagation = MS_PRIVATE}, false));
   }
   TRY_VOID(failpoint("runtime.create.root"));
   return init;
@@ -90,17 +128,11 @@ Result<void> Container::State::clone_init(InitPlan& init) {
   TraceScope trace("runtime.clone");
   TRY_VOID(ensure_standard_fds());
   TRY(ChannelPair channels, make_channel_pair());
-  std::optional<PidNamespaceForChildren> pid_namespace;
-  for (const auto& [type, fd] : init.joined) {
-    if (type != CLONE_NEWPID) continue;
-    TRY(pid_namespace, PidNamespaceForChildren::enter(fd.get()));
+  std::optional<TimeNamespaceForChildren> time_namespace;
+  if (init.plan->namespaces.is_fresh(CLONE_NEWTIME)) {
+    TRY(time_namespace, TimeNamespaceForChildren::make(init.options->spec->time_offsets));
   }
-  sys::CloneOptions clone;
-  // The cgroup namespace comes later: its root is where its maker is by then.
-  clone.namespaces = init.plan->namespaces.fresh & ~uint64_t{CLONE_NEWCGROUP};
-  if (cgroup) clone.cgroup_fd = cgroup->v2_fd();
-  TRY(sys::Cloned cloned, sys::clone_process(clone));
-  if (cloned.pid == 0) run_init(init, channels);
+  TRY(sys::Cloned cloned, clone_into_namespaces(init, cgroup ? cgroup->v2_fd() : -1, channels));
   pid = cloned.pid;
   pidfd = std::move(cloned.pidfd);
   channel = std::move(channels.parent);
@@ -108,21 +140,63 @@ Result<void> Container::State::clone_init(InitPlan& init) {
   std::optional<uint64_t> began = sys::process_start_time(pid);
   if (!began) return Error(ErrorKind::kInternal, "cannot read the start time of the container");
   start_time = *began;
+  if (init.plan->namespaces.has(CLONE_NEWUSER)) return prepare_mapped_child(init);
   return {};
 }
 
-Result<void> Container::State::link_network(const CreateOptions& options) {
-  if (!options.link) return {};
+// What a child in a user namespace may no longer do for itself.
+Result<void> Container::State::prepare_mapped_child(const InitPlan& init) {
+  const ProcessPlan& process = init.plan->process;
+  TRY_VOID(set_limits(pid, process.limits, warnings));
+  if (process.process->oom_score_adj) {
+    TRY(const sys::Fd proc, sys::open_file("/proc", O_PATH | O_DIRECTORY));
+    TRY_VOID(
+        set_oom_score(proc.get(), std::to_string(pid), *process.process->oom_score_adj, warnings));
+  }
+  const oci::RuntimeSpec& spec = *init.options->spec;
+  if (init.plan->namespaces.is_fresh(CLONE_NEWUSER))
+    TRY_VOID(map_users(pid, spec.uid_mappings, spec.gid_mappings));
+  TRY_VOID(failpoint("runtime.create.mapped"));
+  return channel.send(MessageType::kUsersMapped);
+}
+
+// A joined namespace by its own name: the child may not have entered it yet.
+Result<sys::Fd> Container::State::open_network(const CreatePlan& plan) const {
+  for (const JoinedNamespace& joined : plan.namespaces.joined)
+    if (joined.type == CLONE_NEWNET) return sys::open_file(joined.path, O_RDONLY);
+  return sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+}
+
+Result<void> Container::State::link_network(const CreateOptions& options, const CreatePlan& plan) {
+  if (!options.link && plan.net_devices.empty()) return {};
   TraceScope trace("runtime.link");
-  TRY(sys::Fd netns, sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY));
-  TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
+  TRY(const sys::Fd netns, open_network(plan));
+  if (options.link)
+    TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
+  for (const auto& [name, inside] : plan.net_devices)
+    TRY_VOID(sys::move_link(name, inside, netns.get()));
   TRY_VOID(failpoint("runtime.create.linked"));
   return channel.send(MessageType::kLinkReady);
 }
 
-Result<void> Container::State::hear_init() {
+Result<void> Container::State::run_runtime_hooks(const CreateOptions& options) {
+  const oci::Hooks& hooks = options.spec->hooks;
+  HookState told = *options.bundle.hooks;
+  told.status = "creating";
+  told.pid = pid;
+  TRY_VOID(run_hooks("prestart", hooks.prestart, told));
+  TRY_VOID(run_hooks("createRuntime", hooks.create_runtime, told));
+  return failpoint("runtime.create.hooks");
+}
+
+Result<void> Container::State::hear_init(const CreateOptions& options) {
   TraceScope trace("runtime.wait_ready");
-  TRY(StageReport report, hear_until_ready(channel));
+  TRY(StageReport report, hear_until_ready(channel, [&](MessageType wish) -> Result<void> {
+        if (wish != MessageType::kHooks)
+          return Error(ErrorKind::kInternal, "unexpected wish of the container's first stage");
+        TRY_VOID(run_runtime_hooks(options));
+        return channel.send(MessageType::kHooksDone);
+      }));
   console = std::move(report.console);
   for (std::string& warning : report.warnings) warnings.push_back(std::move(warning));
   return failpoint("runtime.create.ready");
@@ -132,6 +206,7 @@ Result<void> Container::State::hear_init() {
 // they go with the namespaces of the init.
 Result<void> Container::State::undo() {
   channel.close();
+  end_holder();
   if (pidfd && !reaped) {
     kill_and_reap(pidfd.get());
     reaped = true;
@@ -145,19 +220,20 @@ Result<Container> Container::create(const CreateOptions& options) {
   TRY_VOID(failpoint("runtime.create.planned"));
   auto state = std::make_unique<State>();
   auto build = [&]() -> Result<void> {
-    TRY_VOID(state->make_cgroup(*options.spec));
+    TRY_VOID(state->make_cgroup(options));
     TRY(InitPlan init, state->open_host_side(options, plan));
     TRY_VOID(state->clone_init(init));
-    Result<void> linked = state->link_network(options);
+    Result<void> linked = state->link_network(options, plan);
     // An init that is gone has said why: its word is the cause, the missing namespace a
     // consequence.
     if (!linked && !state->channel.peer_gone()) return linked;
-    TRY_VOID(state->hear_init());
+    TRY_VOID(state->hear_init(options));
     // The init has brought its end up: its first packet must not be lost.
     if (options.link) TRY_VOID_CTX(sys::settle_link(*options.link), "cannot connect the network");
     return {};
   };
   Result<void> built = build();
+  state->end_holder();
   if (!built) return with_undo(std::move(built.error()), state->undo());
   return Container(std::move(state));
 }

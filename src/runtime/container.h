@@ -15,6 +15,7 @@
 // the container's own mount namespace).
 #pragma once
 
+#include <linux/seccomp.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -50,6 +51,32 @@ struct Stdio {
   int err = -1;
 };
 
+struct HookState;  // runtime/hooks.h
+
+// What containers of bundles need beyond an engine's own; the defaults are the engine's.
+struct BundlePart {
+  // No parent-death signal: the process lives on when its creator ends.
+  bool outlive_creator = false;
+  // A listening SOCK_SEQPACKET socket (borrowed): kStart comes from whoever connects to it, and
+  // start() is not called.
+  int start_socket = -1;
+  // The caller's fds 3 .. 3+preserve_fds-1 (all open) reach the program under the same numbers.
+  unsigned preserve_fds = 0;
+  bool no_pivot = false;  // move the root and chroot: for roots that cannot be pivoted from (ramfs)
+  bool no_new_keyring = false;
+  // Makes the cgroup (cgroups_path) around a process, as systemd's scopes are made; empty: its
+  // directories are made by us.
+  std::function<Result<void>(pid_t)> make_scope;
+  // What the specification's hooks are told; they are refused without. Borrowed during create().
+  const HookState* hooks = nullptr;
+  // SECCOMP_FILTER_FLAG_ bits for seccomp_filter.
+  // By default speculation stays as it is for other programs: the mitigation costs a container more
+  // than the filter.
+  uint32_t seccomp_flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  // The filter notifies: the number of its listener is told to whoever starts (runtime/sync.h).
+  bool seccomp_listener = false;
+};
+
 struct CreateOptions {
   const oci::RuntimeSpec* spec = nullptr;  // borrowed during create()
   RootSource root;
@@ -67,6 +94,7 @@ struct CreateOptions {
   std::optional<std::string> user;
   // Make process.cwd when it is missing (owned by root), as Docker does.
   bool create_cwd = false;
+  BundlePart bundle;
   // Mounts with the option "x-wherry.copyup" (binds of new volumes): an empty source directory is
   // first filled from the image's directory at the destination, with owners, modes, times and
   // xattrs.
@@ -120,6 +148,13 @@ struct ExecOptions {
   std::optional<std::string> user;  // as in CreateOptions
   Stdio stdio;
   std::string seccomp_filter;
+  BundlePart bundle;  // start_socket and hooks have no meaning here
+  // The container's, which hold for every process in it.
+  std::optional<oci::Personality> personality;
+  std::optional<oci::MemoryPolicy> memory_policy;
+  // Gets the listener of a filter that notifies, and the pid of the process; needed with
+  // bundle.seccomp_listener.
+  std::function<Result<void>(sys::Fd, pid_t)> take_listener;
 };
 
 class ExecProcess {
@@ -132,6 +167,7 @@ class ExecProcess {
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
   sys::Fd take_console() { return std::move(console_); }
+  void give_console(sys::Fd console) { console_ = std::move(console); }
   // As Container::warnings.
   const std::vector<std::string>& warnings() const { return warnings_; }
   Result<Container::Exit> reap();

@@ -2,11 +2,14 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
+#include "runtime/user_namespace.h"
 
 namespace wherry::runtime {
 namespace {
@@ -16,8 +19,9 @@ struct NamespaceName {
   int type;
 };
 constexpr NamespaceName kNamespaces[] = {
-    {"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
-    {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP},
+    {"mount", CLONE_NEWNS},  {"pid", CLONE_NEWPID},   {"network", CLONE_NEWNET},
+    {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS},   {"cgroup", CLONE_NEWCGROUP},
+    {"user", CLONE_NEWUSER}, {"time", CLONE_NEWTIME},
 };
 
 // The only settings of "kernel." that belong to an IPC namespace (ipc_namespaces(7)).
@@ -59,14 +63,67 @@ Result<std::vector<std::string>> clean_paths(const std::vector<std::string>& pat
 }
 
 Result<void> refuse_what_is_missing(const oci::RuntimeSpec& spec) {
-  if (!spec.uid_mappings.empty() || !spec.gid_mappings.empty())
-    return unsupported("user namespaces are not supported yet");
-  if (!spec.process.apparmor_profile.empty())
-    return unsupported("the AppArmor profile '" + spec.process.apparmor_profile +
-                       "' cannot be applied: not supported yet");
-  if (!spec.process.selinux_label.empty() || !spec.mount_label.empty())
-    return unsupported("SELinux labels are not supported yet");
+  TRY_VOID(check_labels({}, spec.mount_label));
   return {};
+}
+
+// Mappings and offsets belong to namespaces that are made here.
+Result<void> check_users_and_clocks(const oci::RuntimeSpec& spec, const NamespacePlan& namespaces) {
+  const bool mapped = !spec.uid_mappings.empty() || !spec.gid_mappings.empty();
+  if (mapped && !namespaces.has(CLONE_NEWUSER))
+    return invalid("linux.uidMappings and gidMappings need a user namespace");
+  if (namespaces.is_fresh(CLONE_NEWUSER) &&
+      (spec.uid_mappings.empty() || spec.gid_mappings.empty()))
+    return invalid("a new user namespace needs linux.uidMappings and linux.gidMappings");
+  TRY_VOID(check_mappings(spec.uid_mappings, "uid"));
+  TRY_VOID(check_mappings(spec.gid_mappings, "gid"));
+  if (!spec.time_offsets.empty() && !namespaces.is_fresh(CLONE_NEWTIME))
+    return invalid("linux.timeOffsets need a new time namespace");
+  TRY_VOID(offsets_text(spec.time_offsets));
+  return {};
+}
+
+// What mounts take from the container: its users for idmapped ones, its label.
+Result<void> complete_mounts(const oci::RuntimeSpec& spec, std::vector<MountStep>& steps) {
+  for (MountStep& step : steps) {
+    if (step.map_ids && step.uid_mappings.empty()) {
+      step.uid_mappings = spec.uid_mappings;
+      step.gid_mappings = spec.gid_mappings;
+      if (step.uid_mappings.empty() || step.gid_mappings.empty())
+        return invalid("cannot mount '" + step.destination +
+                       "': 'idmap' needs mappings, the mount's own or the container's");
+    }
+    TRY_VOID(check_mappings(step.uid_mappings, "uid"));
+    TRY_VOID(check_mappings(step.gid_mappings, "gid"));
+    const bool labelled = step.type == "tmpfs" || step.type == "mqueue" || step.type == "devpts";
+    if (labelled && !spec.mount_label.empty()) step.data.emplace_back("context", spec.mount_label);
+  }
+  return {};
+}
+
+Result<void> check_hooks(const CreateOptions& options) {
+  if (!options.spec->hooks.empty() && options.bundle.hooks == nullptr)
+    return unsupported("hooks are not supported here");
+  return {};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> plan_net_devices(
+    const oci::RuntimeSpec& spec, const NamespacePlan& namespaces) {
+  std::vector<std::pair<std::string, std::string>> plan;
+  if (!spec.net_devices.empty() && !namespaces.has(CLONE_NEWNET))
+    return invalid("linux.netDevices need a network namespace of the container's own");
+  std::set<std::string> taken;
+  for (const auto& [name, device] : spec.net_devices) {
+    const std::string& inside = device.name.empty() ? name : device.name;
+    for (const std::string& one : {name, inside})
+      if (one.empty() || one.size() >= IFNAMSIZ || one == "." || one == ".." ||
+          one.find_first_of("/: \t\n") != std::string::npos)
+        return invalid("'" + one + "' is not the name of a network device");
+    if (!taken.insert(inside).second)
+      return invalid("two network devices would be called '" + inside + "'");
+    plan.emplace_back(name, inside);
+  }
+  return plan;
 }
 
 Result<void> check_namespaces(const CreateOptions& options, const NamespacePlan& namespaces) {
@@ -92,7 +149,7 @@ Result<NamespacePlan> plan_namespaces(const std::vector<oci::Namespace>& namespa
   for (const oci::Namespace& wanted : namespaces) {
     auto known = std::ranges::find(kNamespaces, wanted.type, &NamespaceName::name);
     if (known == std::end(kNamespaces))
-      return unsupported("the namespace '" + wanted.type + "' is not supported yet");
+      return unsupported("the namespace '" + wanted.type + "' is not supported");
     if (plan.has(static_cast<uint64_t>(known->type)))
       return invalid("the namespace '" + wanted.type + "' is given twice");
     if (wanted.path.empty()) {
@@ -138,7 +195,7 @@ Result<ProcessPlan> plan_process(const oci::Process& process, const std::string&
   plan.process = &process;
   TRY_VOID(check_words(process.args));
   TRY_VOID(check_environment(process.env));
-  TRY(plan.capabilities, plan_capabilities(process.capabilities));
+  plan.capabilities = plan_capabilities(process.capabilities, plan.warnings);
   TRY(plan.limits, plan_limits(process.rlimits));
   std::optional<std::string> cwd = clean_path(process.cwd);
   if (!cwd) return invalid("the working directory '" + process.cwd + "' must be an absolute path");
@@ -148,6 +205,8 @@ Result<ProcessPlan> plan_process(const oci::Process& process, const std::string&
     return invalid("the seccomp filter is not a list of at most " + std::to_string(BPF_MAXINSNS) +
                    " instructions");
   plan.seccomp_filter = seccomp_filter;
+  TRY(plan.traits, plan_traits(process));
+  TRY_VOID(check_labels(process.apparmor_profile, process.selinux_label));
   return plan;
 }
 
@@ -155,9 +214,13 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   const oci::RuntimeSpec& spec = *options.spec;
   CreatePlan plan;
   TRY_VOID(refuse_what_is_missing(spec));
+  TRY_VOID(check_hooks(options));
   TRY(plan.namespaces, plan_namespaces(spec.namespaces));
   TRY_VOID(check_namespaces(options, plan.namespaces));
+  TRY_VOID(check_users_and_clocks(spec, plan.namespaces));
+  TRY(plan.net_devices, plan_net_devices(spec, plan.namespaces));
   TRY(plan.mounts, plan_mounts(spec.mounts));
+  TRY_VOID(complete_mounts(spec, plan.mounts));
   plan.host_dev = std::ranges::any_of(plan.mounts, [](const MountStep& step) {
     return step.kind == MountStep::Kind::kBind && step.destination == "/dev";
   });
@@ -173,6 +236,11 @@ Result<CreatePlan> plan_create(const CreateOptions& options) {
   plan.process.create_cwd = options.create_cwd;
   plan.process.user = options.user;
   plan.process.stdio = options.stdio;
+  plan.process.bundle = options.bundle;
+  plan.process.limits_by_parent = plan.namespaces.has(CLONE_NEWUSER);
+  TRY(plan.process.traits.personality, plan_personality(spec.personality));
+  TRY(plan.process.traits.memory_policy, plan_memory_policy(spec.memory_policy));
+  if (!spec.hooks.start_container.empty()) plan.process.start_hooks = &spec.hooks.start_container;
   return plan;
 }
 

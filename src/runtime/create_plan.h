@@ -11,6 +11,7 @@
 #include "runtime/credentials.h"
 #include "runtime/devices.h"
 #include "runtime/mount_plan.h"
+#include "runtime/traits.h"
 
 namespace wherry::runtime {
 
@@ -32,12 +33,25 @@ struct NamespacePlan {
 struct ProcessPlan {
   const oci::Process* process = nullptr;
   CapabilitySets capabilities;
+  Warnings warnings;
   std::vector<LimitPlan> limits;
   std::string cwd;
   bool create_cwd = false;
   std::optional<std::string> user;
   Stdio stdio;
   std::string_view seccomp_filter;
+  BundlePart bundle;
+  TraitsPlan traits;
+  // In a user namespace that is not the creator's the process may not raise its own limits: its
+  // parent has done so.
+  bool limits_by_parent = false;
+  const std::vector<oci::Hook>* start_hooks = nullptr;  // startContainer; null: none
+
+  // Whether the last confinement comes after the start: what is done until then needs calls that a
+  // filter may forbid.
+  bool confined_late() const {
+    return bundle.start_socket >= 0 || start_hooks != nullptr || bundle.seccomp_listener;
+  }
 };
 
 struct CreatePlan {
@@ -49,6 +63,7 @@ struct CreatePlan {
   std::vector<std::string> readonly_paths;
   std::vector<std::pair<std::string, std::string>> sysctls;  // path below /proc/sys -> value
   uint64_t root_propagation = 0;
+  std::vector<std::pair<std::string, std::string>> net_devices;  // here -> in the container
   ProcessPlan process;
 };
 

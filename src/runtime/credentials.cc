@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "base/text.h"
 #include "sys/capability_names.h"
@@ -41,12 +42,14 @@ constexpr LimitName kLimits[] = {
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
-Result<uint64_t> capability_bits(const std::vector<std::string>& names) {
+uint64_t capability_bits(const std::vector<std::string>& names, std::set<std::string>& unknown) {
   uint64_t bits = 0;
   for (const std::string& name : names) {
-    std::optional<int> number = capability_number(name);
-    if (!number) return Error(ErrorKind::kInvalidArgument, "unknown capability '" + name + "'");
-    bits |= uint64_t{1} << *number;
+    if (std::optional<int> number = capability_number(name)) {
+      bits |= uint64_t{1} << *number;
+    } else {
+      unknown.insert(name);
+    }
   }
   return bits;
 }
@@ -63,6 +66,14 @@ std::string describe(rlim_t value) {
   return value == RLIM_INFINITY ? "unlimited" : std::to_string(value);
 }
 
+std::string capability_list(uint64_t set) {
+  std::string names;
+  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
+    if ((set >> number & 1) != 0)
+      names.append(names.empty() ? "" : ", ").append(sys::kCapabilityNames[number]);
+  return names;
+}
+
 }  // namespace
 
 std::optional<int> capability_number(std::string_view name) {
@@ -71,13 +82,16 @@ std::optional<int> capability_number(std::string_view name) {
   return static_cast<int>(found - std::begin(sys::kCapabilityNames));
 }
 
-Result<CapabilitySets> plan_capabilities(const oci::Capabilities& names) {
+CapabilitySets plan_capabilities(const oci::Capabilities& names, Warnings& warnings) {
   CapabilitySets sets;
-  TRY(sets.bounding, capability_bits(names.bounding));
-  TRY(sets.effective, capability_bits(names.effective));
-  TRY(sets.permitted, capability_bits(names.permitted));
-  TRY(sets.inheritable, capability_bits(names.inheritable));
-  TRY(sets.ambient, capability_bits(names.ambient));
+  std::set<std::string> unknown;
+  sets.bounding = capability_bits(names.bounding, unknown);
+  sets.effective = capability_bits(names.effective, unknown);
+  sets.permitted = capability_bits(names.permitted, unknown);
+  sets.inheritable = capability_bits(names.inheritable, unknown);
+  sets.ambient = capability_bits(names.ambient, unknown);
+  for (const std::string& name : unknown)
+    warnings.push_back("ignoring unknown or unavailable capability '" + name + "'");
   return sets;
 }
 
@@ -98,16 +112,17 @@ Result<std::vector<LimitPlan>> plan_limits(const std::vector<oci::Rlimit>& limit
   return plans;
 }
 
-Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings) {
+Result<void> set_limits(pid_t pid, const std::vector<LimitPlan>& limits, Warnings& warnings) {
   for (const LimitPlan& plan : limits) {
     rlimit wanted{plan.soft, plan.hard};
-    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) == 0) continue;
+    const auto resource = static_cast<__rlimit_resource>(plan.resource);
+    if (prlimit(pid, resource, &wanted, nullptr) == 0) continue;
     rlimit current{};
-    if (errno != EPERM || getrlimit(static_cast<__rlimit_resource>(plan.resource), &current) != 0)
+    if (errno != EPERM || prlimit(pid, resource, nullptr, &current) != 0)
       return Error::from_errno(errno, "cannot set '" + plan.name + "'");
     wanted.rlim_max = std::min(plan.hard, current.rlim_max);
     wanted.rlim_cur = std::min(plan.soft, wanted.rlim_max);
-    if (setrlimit(static_cast<__rlimit_resource>(plan.resource), &wanted) != 0)
+    if (prlimit(pid, resource, &wanted, nullptr) != 0)
       return Error::from_errno(errno, "cannot set '" + plan.name + "'");
     warnings.push_back("cannot raise " + plan.name + " to " + describe(plan.hard) + "; using " +
                        describe(wanted.rlim_max));
@@ -115,8 +130,8 @@ Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings
   return {};
 }
 
-Result<void> set_oom_score(int proc, int score, Warnings& warnings) {
-  TRY_CTX(sys::Fd file, sys::open_at(proc, "self/oom_score_adj", O_RDWR),
+Result<void> set_oom_score(int proc, const std::string& process, int score, Warnings& warnings) {
+  TRY_CTX(sys::Fd file, sys::open_at(proc, process + "/oom_score_adj", O_RDWR),
           "cannot set the out-of-memory score");
   Result<void> written = sys::write_all(file.get(), std::to_string(score));
   if (written) return {};
@@ -132,14 +147,18 @@ Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings) {
   uint64_t ours = own_bounding_set();
   uint64_t wanted =
       sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
-  std::string missing;
-  for (size_t number = 0; number < std::size(sys::kCapabilityNames); ++number)
-    if (((wanted & ~ours) >> number & 1) != 0)
-      missing.append(missing.empty() ? "" : ", ").append(sys::kCapabilityNames[number]);
-  if (!missing.empty()) warnings.push_back("cannot grant " + missing + ": not ours to give");
+  if (uint64_t missing = wanted & ~ours; missing != 0)
+    warnings.push_back("cannot grant " + capability_list(missing) + ": not ours to give");
   for (uint64_t* set :
        {&sets.bounding, &sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient})
     *set &= ours;
+  // What the kernel demands of ambient capabilities. Engines ask for them beside an empty
+  // inheritable set; runc grants what is left as well.
+  if (uint64_t unfit = sets.ambient & ~(sets.permitted & sets.inheritable); unfit != 0) {
+    warnings.push_back("cannot make " + capability_list(unfit) +
+                       " ambient: not permitted and inheritable");
+    sets.ambient &= ~unfit;
+  }
   return {};
 }
 
@@ -189,15 +208,14 @@ Result<void> forbid_new_privileges() {
   return Error::from_errno(errno, "cannot set no_new_privs");
 }
 
-Result<void> load_seccomp_filter(std::string_view filter) {
+Result<sys::Fd> load_seccomp_filter(std::string_view filter, uint32_t flags, bool listen) {
   sock_fprog program{};
   program.len = static_cast<unsigned short>(filter.size() / sizeof(sock_filter));
   program.filter = reinterpret_cast<sock_filter*>(const_cast<char*>(filter.data()));
-  // Speculation stays as it is for other programs: the mitigation costs a container more than the
-  // filter.
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0)
-    return {};
-  return Error::from_errno(errno, "cannot load the seccomp filter");
+  if (listen) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  long done = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+  if (done < 0) return Error::from_errno(errno, "cannot load the seccomp filter");
+  return listen ? sys::Fd(static_cast<int>(done)) : sys::Fd();
 }
 
 }  // namespace wherry::runtime

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "oci/runtime_spec.h"
+#include "sys/fd.h"
 
 namespace wherry::runtime {
 
@@ -35,17 +36,18 @@ struct LimitPlan {
   rlim_t hard = 0;
 };
 
-// "CAP_CHOWN" -> 0; nullopt when unknown.
-std::optional<int> capability_number(std::string_view name);
-Result<CapabilitySets> plan_capabilities(const oci::Capabilities& names);
-Result<std::vector<LimitPlan>> plan_limits(const std::vector<oci::Rlimit>& limits);
-
 using Warnings = std::vector<std::string>;
 
-// Needs our privileges: before the ids change.
-Result<void> set_limits(const std::vector<LimitPlan>& limits, Warnings& warnings);
-// `proc`: a directory fd of a procfs of the caller's pid namespace.
-Result<void> set_oom_score(int proc, int score, Warnings& warnings);
+// "CAP_CHOWN" -> 0; nullopt when unknown.
+std::optional<int> capability_number(std::string_view name);
+// A name that is not known is left out, with a warning, as the specification demands.
+CapabilitySets plan_capabilities(const oci::Capabilities& names, Warnings& warnings);
+Result<std::vector<LimitPlan>> plan_limits(const std::vector<oci::Rlimit>& limits);
+
+// Of the process `pid`, 0: the caller's. Needs our privileges: before the ids change.
+Result<void> set_limits(pid_t pid, const std::vector<LimitPlan>& limits, Warnings& warnings);
+// `proc`: a directory fd of a procfs of the caller's pid namespace; `process`: "self" or a pid.
+Result<void> set_oom_score(int proc, const std::string& process, int score, Warnings& warnings);
 
 // Takes out what our own bounding set lacks, with one warning.
 Result<void> clamp_capabilities(CapabilitySets& sets, Warnings& warnings);
@@ -64,7 +66,8 @@ Result<void> set_capabilities(const CapabilitySets& sets, uint64_t keep);
 Result<void> raise_ambient(uint64_t ambient);
 
 Result<void> forbid_new_privileges();
-// Bytes of struct sock_filter[]. Without no_new_privs it needs CAP_SYS_ADMIN.
-Result<void> load_seccomp_filter(std::string_view filter);
+// Bytes of struct sock_filter[]. Without no_new_privs it needs CAP_SYS_ADMIN. `flags`:
+// SECCOMP_FILTER_FLAG_ bits. `listen`: the filter notifies, its listener is returned; else empty.
+Result<sys::Fd> load_seccomp_filter(std::string_view filter, uint32_t flags, bool listen);
 
 }  // namespace wherry::runtime

@@ -1,5 +1,6 @@
 #include "runtime/devices.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "runtime/mount_plan.h"
 #include "runtime/targets.h"
+#include "sys/mount.h"
 
 namespace wherry::runtime {
 namespace {
@@ -74,6 +76,15 @@ bool same_node(int parent, const std::string& name, const DeviceNode& node) {
          (status.st_mode & S_IFMT) == node.type && status.st_rdev == node.number;
 }
 
+// On a file of that name, which is made when missing.
+Result<void> bind_node(int parent, const std::string& name, const sys::Fd& mount) {
+  const int flags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC;
+  const sys::Fd made(openat(parent, name.c_str(), flags, 0600));
+  if (!made && errno != EEXIST) return Error::from_errno(errno, "cannot make a place for it");
+  TRY(const sys::Fd target, sys::open_at(parent, name, O_PATH | O_NOFOLLOW));
+  return sys::attach_mount(mount.get(), target.get());
+}
+
 Result<void> make_node(int parent, const std::string& name, const DeviceNode& node) {
   std::string context = "cannot make the device '" + node.path + "'";
   if (mknodat(parent, name.c_str(), node.type | node.permissions, node.number) != 0) {
@@ -114,18 +125,40 @@ Result<std::vector<DeviceNode>> plan_devices(const std::vector<oci::Device>& dev
   return nodes;
 }
 
-Result<void> make_devices(int root, const std::vector<DeviceNode>& nodes) {
+Result<std::vector<sys::Fd>> open_host_devices(const std::vector<DeviceNode>& nodes) {
+  std::vector<sys::Fd> mounts;
+  for (const DeviceNode& node : nodes) {
+    const std::string context = "cannot take the host's device '" + node.path + "'";
+    sys::Fd& mount = mounts.emplace_back();
+    if (node.type == S_IFIFO) continue;
+    TRY_CTX(mount, sys::clone_mount_of(node.path, false), context);
+    struct stat status{};
+    if (fstat(mount.get(), &status) != 0) return Error::from_errno(errno, context);
+    if ((status.st_mode & S_IFMT) != node.type || status.st_rdev != node.number)
+      return Error(ErrorKind::kInvalidArgument, context + ": it is another device");
+    TRY_VOID_CTX(sys::change_mount(mount.get(), {.propagation = MS_PRIVATE}, false), context);
+  }
+  return mounts;
+}
+
+Result<void> make_devices(int root, const std::vector<DeviceNode>& nodes,
+                          const std::vector<sys::Fd>& host) {
   TRY_CTX(sys::Fd dev, open_target(root, "/dev", TargetKind::kDirectory, {.follow = false}),
           "cannot make devices");
-  for (const DeviceNode& node : nodes) {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const DeviceNode& node = nodes[i];
+    const std::string context = "cannot make the device '" + node.path + "'";
     auto [directory, name] = split_path(node.path);
-    if (directory == "/dev") {
-      TRY_VOID(make_node(dev.get(), name, node));
-      continue;
+    sys::Fd other;
+    if (directory != "/dev") {
+      TRY_CTX(other, open_target(root, directory, TargetKind::kDirectory, {}), context);
     }
-    TRY_CTX(sys::Fd parent, open_target(root, directory, TargetKind::kDirectory, {}),
-            "cannot make the device '" + node.path + "'");
-    TRY_VOID(make_node(parent.get(), name, node));
+    const int parent = other ? other.get() : dev.get();
+    if (i < host.size() && host[i]) {
+      TRY_VOID_CTX(bind_node(parent, name, host[i]), context);
+    } else {
+      TRY_VOID(make_node(parent, name, node));
+    }
   }
   for (const Link& link : kLinks) TRY_VOID(make_link(dev.get(), link));
   return {};

@@ -27,8 +27,14 @@ struct DeviceNode {
 // The default devices and `devices`, which may replace a default one. Each at most once.
 Result<std::vector<DeviceNode>> plan_devices(const std::vector<oci::Device>& devices);
 
-// Nodes, and /dev/fd, stdin, stdout, stderr, ptmx. Call with umask 0.
-Result<void> make_devices(int root, const std::vector<DeviceNode>& nodes);
+// In the parent, for a container in a user namespace, where nodes may not be made: the host's own
+// under the same paths, as detached mounts; empty for pipes. Another device there is an error.
+Result<std::vector<sys::Fd>> open_host_devices(const std::vector<DeviceNode>& nodes);
+
+// Nodes, and /dev/fd, stdin, stdout, stderr, ptmx. `host`: mounts that stand in for the nodes of
+// the same places, or empty. Call with umask 0.
+Result<void> make_devices(int root, const std::vector<DeviceNode>& nodes,
+                          const std::vector<sys::Fd>& host);
 
 // Whether `fd` is the null device, whatever its name.
 bool is_null_device(int fd);

@@ -12,6 +12,7 @@
 #include "runtime/container.h"
 #include "runtime/create_plan.h"
 #include "runtime/process_stage.h"
+#include "runtime/user_namespace.h"
 #include "sys/clone.h"
 #include "sys/process.h"
 
@@ -25,6 +26,7 @@ struct Joiner {
   const ProcessPlan* plan = nullptr;
   const Cgroup* cgroup = nullptr;  // null: the container has none
   int init_pidfd = -1;
+  int namespaces = kNamespaces;  // and those of users and time that are not ours already
 };
 
 Error not_running(Error error) {
@@ -34,10 +36,20 @@ Error not_running(Error error) {
 // Into the container: version 1 cgroups first, by fds opened on the host, then all namespaces at
 // once.
 Result<sys::Fd> join_container(const Joiner& joiner, ChannelPair& channels) {
-  TRY_VOID(begin_child(channels));
+  TRY_VOID(begin_child(channels, joiner.plan->bundle.outlive_creator));
+  TRY_VOID(set_processors(joiner.plan->traits.initial_cpus));
   if (joiner.cgroup != nullptr) TRY_VOID(joiner.cgroup->attach_self());
-  if (setns(joiner.init_pidfd, kNamespaces) != 0)
+  TRY_VOID(set_processors(joiner.plan->traits.final_cpus));
+  if (joiner.plan->limits_by_parent) {
+    // Now, because the user namespace takes the right away.
+    Warnings warnings;
+    TRY_VOID(set_limits(0, joiner.plan->limits, warnings));
+    for (const std::string& warning : warnings)
+      TRY_VOID(channels.child.send(MessageType::kWarning, warning));
+  }
+  if (setns(joiner.init_pidfd, joiner.namespaces) != 0)
     return Error::from_errno(errno, "cannot join the container's namespaces");
+  if ((joiner.namespaces & CLONE_NEWUSER) != 0) TRY_VOID(become_root());
   TRY_VOID(failpoint("runtime.exec.joined"));
   return sys::open_file("/", O_PATH | O_DIRECTORY);
 }
@@ -86,20 +98,40 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(ProcessPlan plan, plan_process(options.process, options.seccomp_filter));
   plan.user = options.user;
   plan.stdio = options.stdio;
+  plan.bundle = options.bundle;
+  TRY(plan.traits.personality, plan_personality(options.personality));
+  TRY(plan.traits.memory_policy, plan_memory_policy(options.memory_policy));
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(std::move(init.error()));
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
-  TRY(Joined joined, clone_joiner({&plan, cgroup ? &*cgroup : nullptr, init->get()}));
+  Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
+  for (const auto& [name, type] :
+       {std::pair{"user", CLONE_NEWUSER}, std::pair{"time", CLONE_NEWTIME}}) {
+    TRY(const bool other, in_other_namespace(options.init_pid, name));
+    if (other) joiner.namespaces |= type;
+  }
+  plan.limits_by_parent = (joiner.namespaces & CLONE_NEWUSER) != 0;
+  TRY(Joined joined, clone_joiner(joiner));
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
+  Warnings warnings;
+  if (plan.limits_by_parent && options.process.oom_score_adj) {
+    TRY(const sys::Fd proc, sys::open_file("/proc", O_PATH | O_DIRECTORY));
+    TRY_VOID(set_oom_score(proc.get(), std::to_string(joined.pid), *options.process.oom_score_adj,
+                           warnings));
+  }
   TRY(StageReport report, hear_until_ready(joined.channel));
-  TRY_VOID(start_stage(joined.channel));
+  TRY_VOID(start_stage(joined.channel, [&](int number) -> Result<void> {
+    TRY(sys::Fd listener, fetch_fd(joined.pidfd.get(), number));
+    return options.take_listener(std::move(listener), joined.pid);
+  }));
   undo.release();
   ExecProcess process;
   process.pid_ = joined.pid;
   process.pidfd_ = std::move(joined.pidfd);
   process.console_ = std::move(report.console);
   process.warnings_ = std::move(report.warnings);
+  process.warnings_.insert(process.warnings_.end(), warnings.begin(), warnings.end());
   return process;
 }
 

@@ -10,8 +10,11 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "runtime/hooks.h"
 #include "runtime/masks.h"
 #include "runtime/process_stage.h"
+#include "runtime/user_namespace.h"
+#include "sys/clone.h"
 #include "sys/mount.h"
 #include "sys/rtnetlink.h"
 
@@ -20,8 +23,8 @@ namespace {
 
 Result<void> join_namespaces(const InitPlan& init) {
   for (const auto& [type, fd] : init.joined)
-    // A pid namespace was entered by the parent, for its children: for us.
-    if (type != CLONE_NEWPID && setns(fd.get(), type) != 0)
+    // Pid and user namespaces were entered for us, by the parent or by the stage between.
+    if (type != CLONE_NEWPID && type != CLONE_NEWUSER && setns(fd.get(), type) != 0)
       return Error::from_errno(errno, "cannot join a namespace");
   return {};
 }
@@ -33,6 +36,12 @@ Result<void> enter_cgroup_namespace(const InitPlan& init) {
   if (init.plan->namespaces.is_fresh(CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) != 0)
     return Error::from_errno(errno, "cannot make a cgroup namespace");
   return {};
+}
+
+Result<void> enter_user_namespace(const InitPlan& init) {
+  TRY_VOID(become_root());
+  // A change of ids clears the parent-death signal (prctl(2)).
+  return init.options->bundle.outlive_creator ? Result<void>() : sys::die_with_parent();
 }
 
 Result<sys::Fd> attach_root(InitPlan& init) {
@@ -48,7 +57,7 @@ Result<void> furnish_root(InitPlan& init, int root, sys::Fd& proc) {
     TRY_VOID(apply_mounts(root, plan.mounts, init.sources, proc));
   }
   TRY_VOID(failpoint("runtime.init.mounted"));
-  if (!plan.host_dev) TRY_VOID(make_devices(root, plan.devices));
+  if (!plan.host_dev) TRY_VOID(make_devices(root, plan.devices, init.host_devices));
   return {};
 }
 
@@ -72,13 +81,27 @@ Result<void> set_names(const oci::RuntimeSpec& spec) {
 }
 
 Result<void> set_up_network(const InitPlan& init, Channel& channel) {
-  if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
   const std::optional<sys::LinkPlan>& link = init.options->link;
-  // Our end exists when the parent has made the pair.
-  if (link) TRY_VOID(channel.expect(MessageType::kLinkReady));
+  // Our end exists when the parent has made the pair, devices when it has moved them.
+  if (link || !init.plan->net_devices.empty()) TRY_VOID(channel.expect(MessageType::kLinkReady));
+  if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
   TraceScope trace("runtime.child.network");
   TRY_VOID_CTX(sys::configure_links(link ? &*link : nullptr), "cannot set up the network");
   return {};
+}
+
+// Those of the runtime's namespaces are the parent's to run; they may still change the network.
+Result<void> run_create_hooks(const InitPlan& init, Channel& channel) {
+  const oci::Hooks& hooks = init.options->spec->hooks;
+  if (!hooks.prestart.empty() || !hooks.create_runtime.empty()) {
+    TRY_VOID(channel.send(MessageType::kHooks));
+    TRY_VOID(channel.expect(MessageType::kHooksDone));
+  }
+  if (hooks.create_container.empty()) return {};
+  HookState state = *init.options->bundle.hooks;
+  state.status = "creating";
+  state.pid = getpid();
+  return run_hooks("createContainer", hooks.create_container, state);
 }
 
 Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
@@ -91,11 +114,11 @@ Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
   return {};
 }
 
-Result<void> close_root(const InitPlan& init, int root) {
+Result<void> close_root(InitPlan& init, int root) {
   TraceScope trace("runtime.child.masks");
   const CreatePlan& plan = *init.plan;
   TRY_VOID(make_read_only(root, plan.readonly_paths));
-  TRY_VOID(mask_paths(root, plan.masked_paths));
+  TRY_VOID(mask_paths(root, plan.masked_paths, std::move(init.host_null)));
   if (init.options->spec->root_readonly)
     TRY_VOID_CTX(sys::change_mount(root, {.set = MOUNT_ATTR_RDONLY}, false),
                  "cannot make the root file system read-only");
@@ -104,7 +127,11 @@ Result<void> close_root(const InitPlan& init, int root) {
 
 Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
   TraceScope trace("runtime.child.pivot");
-  TRY_VOID(sys::pivot_into(root.get()));
+  if (init.options->bundle.no_pivot) {
+    TRY_VOID(sys::move_root_into(root.get()));
+  } else {
+    TRY_VOID(sys::pivot_into(root.get()));
+  }
   TRY(sys::Fd inside, sys::open_file("/", O_PATH | O_DIRECTORY));
   uint64_t propagation = init.plan->root_propagation;
   if (propagation != MS_PRIVATE)
@@ -115,13 +142,18 @@ Result<sys::Fd> move_into(const InitPlan& init, sys::Fd root) {
 
 // From the clone to the container's "/", which is returned opened.
 Result<sys::Fd> enter_container(InitPlan& init, ChannelPair& channels, sys::Fd& proc) {
-  TRY_VOID(begin_child(channels));
+  TRY_VOID(begin_child(channels, init.options->bundle.outlive_creator));
+  const bool mapped = init.plan->namespaces.has(CLONE_NEWUSER);
+  if (mapped) TRY_VOID(channels.child.expect(MessageType::kUsersMapped));
   TRY_VOID(join_namespaces(init));
   TRY_VOID(enter_cgroup_namespace(init));
+  // Still with the creator's uid: the way to the root may be closed to the container's users.
   TRY(sys::Fd root, attach_root(init));
+  if (mapped) TRY_VOID(enter_user_namespace(init));
   TRY_VOID(furnish_root(init, root.get(), proc));
-  TRY_VOID(set_names(*init.options->spec));
   TRY_VOID(set_up_network(init, channels.child));
+  TRY_VOID(run_create_hooks(init, channels.child));
+  TRY_VOID(set_names(*init.options->spec));
   TRY_VOID(set_sysctls(*init.plan, proc));
   TRY_VOID(close_root(init, root.get()));
   TRY_VOID(failpoint("runtime.init.furnished"));

@@ -9,6 +9,7 @@
 #include "runtime/mounts_apply.h"
 #include "runtime/root.h"
 #include "runtime/sync.h"
+#include "sys/clone.h"
 
 namespace wherry::runtime {
 
@@ -18,8 +19,15 @@ struct InitPlan {
   const Cgroup* cgroup = nullptr;  // null: the specification names none
   PreparedRoot root;
   MountSources sources;
+  // In a user namespace: what stands in for device nodes, and for the masks' null device.
+  std::vector<sys::Fd> host_devices;
+  sys::Fd host_null;
   std::vector<std::pair<int, sys::Fd>> joined;  // namespaces with a path: type and fd
 };
+
+// Clones the init into its namespaces, those to join included as far as a child is born into them.
+// Returns in the parent only.
+Result<sys::Cloned> clone_into_namespaces(InitPlan& init, int cgroup_fd, ChannelPair& channels);
 
 // Never returns: executes the container's program, or reports and exits.
 [[noreturn]] void run_init(InitPlan& init, ChannelPair& channels);

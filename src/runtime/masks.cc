@@ -24,14 +24,24 @@ struct Covers {
   sys::Fd file;
 };
 
-Result<Covers> make_covers() {
+// A null device of our own. Where nodes may not be made it is only a place for the host's.
+Result<void> make_null(int directory, bool own) {
+  if (own) {
+    if (mknodat(directory, "null", S_IFCHR | 0666, makedev(1, 3)) == 0) return {};
+    return Error::from_errno(errno, "cannot make a null device");
+  }
+  const sys::Fd place(openat(directory, "null", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+  if (!place) return Error::from_errno(errno, "cannot make a place for a null device");
+  return {};
+}
+
+Result<Covers> make_covers(sys::Fd host_null) {
   TRY(sys::Filesystem tmpfs, sys::Filesystem::open("tmpfs"));
   TRY_VOID(tmpfs.set("mode", "755"));
   TRY(sys::Fd mount, tmpfs.mount(0));
   if (mkdirat(mount.get(), "empty", 0755) != 0)
     return Error::from_errno(errno, "cannot make an empty directory");
-  if (mknodat(mount.get(), "null", S_IFCHR | 0666, makedev(1, 3)) != 0)
-    return Error::from_errno(errno, "cannot make a null device");
+  TRY_VOID(make_null(mount.get(), !host_null));
   TRY_VOID(tmpfs.set_flag("ro"));
   TRY_VOID(tmpfs.reconfigure());
   // Parked first: before Linux 6.15 only what lies in our mount namespace can be cloned.
@@ -39,7 +49,11 @@ Result<Covers> make_covers() {
   Covers covers;
   TRY(covers.directory, sys::clone_mount(mount.get(), "empty", false));
   TRY_VOID(sys::change_mount(covers.directory.get(), {.set = kInert | MOUNT_ATTR_NODEV}, false));
-  TRY(covers.file, sys::clone_mount(mount.get(), "null", false));
+  if (host_null) {
+    covers.file = std::move(host_null);
+  } else {
+    TRY(covers.file, sys::clone_mount(mount.get(), "null", false));
+  }
   TRY_VOID(sys::change_mount(covers.file.get(), {.set = kInert}, false));
   if (!is_null_device(covers.file.get()))
     return Error(ErrorKind::kInternal, "the null device that was made is not one");
@@ -74,9 +88,9 @@ Result<void> remount_read_only(int target) {
 
 }  // namespace
 
-Result<void> mask_paths(int root, const std::vector<std::string>& paths) {
+Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null) {
   if (paths.empty()) return {};
-  TRY_CTX(Covers covers, make_covers(), "cannot mask paths");
+  TRY_CTX(Covers covers, make_covers(std::move(host_null)), "cannot mask paths");
   for (const std::string& path : paths) {
     std::string context = "cannot mask '" + path + "'";
     TRY_CTX(std::optional<sys::Fd> target, existing(root, path), context);

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sys/fd.h"
 
 namespace wherry::runtime {
 
 // Paths are absolute and clean, `root` is the container's root, attached in the calling namespace;
 // before the pivot.
-Result<void> mask_paths(int root, const std::vector<std::string>& paths);
+// `host_null`: a mount of the host's null device, for where nodes may not be made; else empty.
+Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null);
 Result<void> make_read_only(int root, const std::vector<std::string>& paths);
 
 }  // namespace wherry::runtime

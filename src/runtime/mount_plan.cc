@@ -3,7 +3,6 @@
 #include <sys/mount.h>
 
 #include <algorithm>
-#include <span>
 
 #include "base/text.h"
 
@@ -32,6 +31,11 @@ constexpr AttributeOption kAttributeOptions[] = {
     {"strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
     {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
     {"diratime", 0, MOUNT_ATTR_NODIRATIME},
+    {"atime", 0, MOUNT_ATTR_NOATIME},
+    {"norelatime", 0, 0},
+    {"nostrictatime", 0, 0},
+    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
+    {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
 };
 
 struct PropagationOption {
@@ -47,22 +51,16 @@ constexpr PropagationOption kPropagationOptions[] = {
     {"unbindable", MS_UNBINDABLE, false}, {"runbindable", MS_UNBINDABLE, true},
 };
 
-// What a file system of ours accepts as data. Types that are not listed pass everything to the
-// kernel, which refuses what it does not know.
-struct DataOptions {
-  std::string_view type;
-  std::span<const std::string_view> names;
-};
-constexpr std::string_view kTmpfsData[] = {"mode",      "size",      "uid",    "gid",
-                                           "nr_inodes", "nr_blocks", "huge",   "mpol",
-                                           "noswap",    "inode32",   "inode64"};
-constexpr std::string_view kDevptsData[] = {"newinstance", "mode", "uid", "gid", "ptmxmode", "max"};
-constexpr std::string_view kProcData[] = {"hidepid", "gid", "subset"};
-constexpr DataOptions kDataOptions[] = {
-    {"tmpfs", kTmpfsData}, {"devpts", kDevptsData}, {"proc", kProcData},
-    {"sysfs", {}},         {"mqueue", {}},          {"cgroup", {}},
-};
+// Of the superblock: parameters of a new file system. On a bind the first kind has no effect and is
+// refused; the second kind is the kernel's default.
+constexpr std::string_view kSuperblockOptions[] = {"dirsync", "iversion", "lazytime", "mand",
+                                                   "sync"};
+constexpr std::string_view kSuperblockDefaults[] = {"async",      "defaults", "loud",  "noiversion",
+                                                    "nolazytime", "nomand",   "silent"};
 
+constexpr std::string_view kTmpCopyUp = "tmpcopyup";
+constexpr std::string_view kMapIds = "idmap";
+constexpr std::string_view kMapIdsBelow = "ridmap";
 constexpr std::string_view kCopyUp = "x-wherry.copyup";
 
 constexpr std::string_view kCoverableInProc[] = {"/proc/cpuinfo",
@@ -110,7 +108,10 @@ bool take_propagation(std::string_view option, MountStep& step) {
 }
 
 bool take_word(std::string_view option, Options& options, MountStep& step) {
-  if (option == "defaults") return true;
+  if (std::ranges::find(kSuperblockDefaults, option) != std::end(kSuperblockDefaults)) return true;
+  if (option == kTmpCopyUp) return step.tmp_copy_up = true;
+  if (option == kMapIds) return step.map_ids = true;
+  if (option == kMapIdsBelow) return step.map_ids = step.map_ids_below = true;
   if (option == "bind") return options.bind = true;
   if (option == "rbind") return options.bind = options.recursive_bind = true;
   if (option == "remount") return options.remount = true;
@@ -123,12 +124,9 @@ Error refused(const MountStep& step, ErrorKind kind, const std::string& why) {
 }
 
 Result<void> take_data(const std::vector<std::string_view>& data, MountStep& step) {
-  auto known = std::ranges::find(kDataOptions, step.type, &DataOptions::type);
   for (std::string_view option : data) {
     auto [name, value] = split_once(option, '=');
-    bool accepted = known == std::end(kDataOptions) ||
-                    std::ranges::find(known->names, name) != known->names.end();
-    if (step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kRemount || !accepted)
+    if (step.kind != MountStep::Kind::kFilesystem || option.empty())
       return refused(step, ErrorKind::kInvalidArgument,
                      "unknown option '" + std::string(option) + "'");
     step.data.emplace_back(name, value ? std::optional<std::string>(*value) : std::nullopt);
@@ -136,10 +134,33 @@ Result<void> take_data(const std::vector<std::string_view>& data, MountStep& ste
   return {};
 }
 
+Result<void> check_kind(const MountStep& step) {
+  const bool bind = step.kind == MountStep::Kind::kBind;
+  auto needs = [&](std::string_view option, const char* what) {
+    return refused(step, ErrorKind::kInvalidArgument,
+                   "'" + std::string(option) + "' needs a " + what);
+  };
+  if (step.copy_up && !bind) return needs(kCopyUp, "bind mount");
+  if (step.tmp_copy_up && step.type != "tmpfs") return needs(kTmpCopyUp, "tmpfs");
+  if (step.map_ids && !bind) return needs(kMapIds, "bind mount");
+  if (step.uid_mappings.empty() != step.gid_mappings.empty())
+    return refused(step, ErrorKind::kInvalidArgument,
+                   "uidMappings and gidMappings belong together");
+  if (step.kind == MountStep::Kind::kFilesystem && step.type.empty())
+    return refused(step, ErrorKind::kInvalidArgument,
+                   "it has neither a type nor the option 'bind'");
+  if (bind && !step.source.starts_with('/'))
+    return refused(step, ErrorKind::kInvalidArgument,
+                   "the source '" + step.source + "' must be an absolute path");
+  return {};
+}
+
 Result<void> check_destination(const MountStep& step) {
   if (step.destination == "/")
     return refused(step, ErrorKind::kInvalidArgument, "the root cannot be a mount's destination");
   bool fresh_proc = step.kind == MountStep::Kind::kFilesystem && step.type == "proc";
+  // The executor looks whether it is a whole procfs.
+  if (step.kind == MountStep::Kind::kBind && step.destination == "/proc") return {};
   bool in_proc = step.destination == "/proc" || step.destination.starts_with("/proc/");
   if (in_proc && step.kind != MountStep::Kind::kRemount && !may_cover_in_proc(step.destination) &&
       !(fresh_proc && step.destination == "/proc"))
@@ -196,15 +217,10 @@ Result<MountStep> plan_mount(const oci::Mount& mount) {
   step.recursive = options.recursive_bind;
   TRY_VOID(take_data(options.data, step));
   TRY_VOID(check_destination(step));
-  if (step.kind == MountStep::Kind::kFilesystem && step.type.empty())
-    return refused(step, ErrorKind::kInvalidArgument,
-                   "it has neither a type nor the option 'bind'");
-  if (step.kind == MountStep::Kind::kBind && !step.source.starts_with('/'))
-    return refused(step, ErrorKind::kInvalidArgument,
-                   "the source '" + step.source + "' must be an absolute path");
-  if (step.copy_up && step.kind != MountStep::Kind::kBind)
-    return refused(step, ErrorKind::kInvalidArgument,
-                   "'" + std::string(kCopyUp) + "' needs a bind mount");
+  step.uid_mappings = mount.uid_mappings;
+  step.gid_mappings = mount.gid_mappings;
+  if (!step.uid_mappings.empty()) step.map_ids = true;
+  TRY_VOID(check_kind(step));
   bool has_propagation =
       step.attributes.propagation != 0 || step.recursive_attributes.propagation != 0;
   // A clone keeps its source's peer group: without a word of the user nothing may flow either way.
@@ -220,6 +236,20 @@ Result<std::vector<MountStep>> plan_mounts(const std::vector<oci::Mount>& mounts
     steps.push_back(std::move(step));
   }
   return steps;
+}
+
+std::vector<std::string> known_mount_options() {
+  std::vector<std::string> words = {"bind", "rbind", "remount"};
+  for (const AttributeOption& known : kAttributeOptions) {
+    words.emplace_back(known.name);
+    words.push_back("r" + std::string(known.name));
+  }
+  for (const PropagationOption& known : kPropagationOptions) words.emplace_back(known.name);
+  for (std::string_view word : kSuperblockOptions) words.emplace_back(word);
+  for (std::string_view word : kSuperblockDefaults) words.emplace_back(word);
+  for (std::string_view word : {kTmpCopyUp, kMapIds, kMapIdsBelow}) words.emplace_back(word);
+  std::ranges::sort(words);
+  return words;
 }
 
 Result<uint64_t> plan_root_propagation(const std::string& name) {

@@ -1,9 +1,9 @@
 // The mount planner: an OCI mount as the user wrote it -> what the executor has to do, as plain
 // data.
 //
-// Pure: no file is looked at. Unknown options, file systems' data on binds and mounts over what
-// keeps the host safe in /proc are refused here by name; what the kernel alone can judge (a file
-// system's values) is left to it. Sources: OCI runtime-spec 1.2 config.md "Mounts" and
+// Pure: no file is looked at. An option that is no word of mount(8) is data for the file system,
+// and the kernel judges it; binds have no data, so there it is refused by name, as are mounts over
+// what keeps the host safe in /proc. Sources: OCI runtime-spec 1.2 config.md "Mounts" and
 // config-linux.md, mount(8).
 #pragma once
 
@@ -35,6 +35,11 @@ struct MountStep {
   sys::MountAttributes recursive_attributes;  // of it and all below: rro, rprivate, ...
   bool recursive = false;                     // rbind: with the mounts below the source
   bool copy_up = false;                       // fill an empty source from the image first
+  bool tmp_copy_up = false;                   // fill a new tmpfs with what the image has there
+  // The bind's ids as another user namespace would see them; without mappings of its own those of
+  // the container (runtime/create_plan.h).
+  bool map_ids = false, map_ids_below = false;
+  std::vector<oci::IdMapping> uid_mappings, gid_mappings;
 
   // Parameters for fsconfig; nullopt: a flag.
   std::vector<std::pair<std::string, std::optional<std::string>>> data;
@@ -51,6 +56,9 @@ Result<std::vector<MountStep>> plan_mounts(const std::vector<oci::Mount>& mounts
 
 // The rootfsPropagation of a specification as MS_ bits; empty is private.
 Result<uint64_t> plan_root_propagation(const std::string& name);
+
+// Every word that is not data, for the features of the runtime.
+std::vector<std::string> known_mount_options();
 
 // Whether something may be mounted below /proc at `destination`: only the files that report
 // resources (as lxcfs provides them) may be covered; anything else could redirect what the kernel

@@ -6,12 +6,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/text.h"
 #include "runtime/copyup.h"
 #include "runtime/root.h"
 #include "runtime/targets.h"
+#include "runtime/user_namespace.h"
 
 namespace wherry::runtime {
 namespace {
@@ -26,6 +28,46 @@ Result<void> check_not_in_proc(int target, const std::string& destination) {
   return {};
 }
 
+// fsconfig(2) takes values of at most 255 bytes; mount(2) takes a page of them.
+constexpr size_t kParameterLimit = 255;
+
+bool needs_classic_mount(const MountStep& step) {
+  return std::ranges::any_of(step.data, [](const auto& parameter) {
+    return parameter.second && parameter.second->size() > kParameterLimit;
+  });
+}
+
+unsigned long classic_flags(uint64_t attributes) {
+  constexpr std::pair<uint64_t, unsigned long> kFlags[] = {
+      {MOUNT_ATTR_RDONLY, MS_RDONLY},        {MOUNT_ATTR_NOSUID, MS_NOSUID},
+      {MOUNT_ATTR_NODEV, MS_NODEV},          {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+      {MOUNT_ATTR_NOATIME, MS_NOATIME},      {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
+      {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}};
+  unsigned long flags = 0;
+  for (const auto& [attribute, flag] : kFlags)
+    if ((attributes & attribute) != 0) flags |= flag;
+  return flags;
+}
+
+// On the opened target, named by its fd in the host's procfs, which is still in place.
+Result<sys::Fd> mount_classic(int root, const MountStep& step, int target) {
+  std::string data;
+  for (const auto& [key, value] : step.data)
+    data += (data.empty() ? "" : ",") + key + (value ? "=" + *value : "");
+  const std::string place = "/proc/self/fd/" + std::to_string(target);
+  const uint64_t attributes = step.attributes.set | step.recursive_attributes.set;
+  if (mount(step.source.c_str(), place.c_str(), step.type.c_str(), classic_flags(attributes),
+            data.c_str()) != 0)
+    return Error::from_errno(errno, "cannot mount a file system of type '" + step.type + "'");
+  return open_target(root, step.destination, TargetKind::kDirectory, {.make = false});
+}
+
+// What a new file system is mounted with before it is filled.
+uint64_t first_attributes(const MountStep& step) {
+  const uint64_t attributes = step.attributes.set | step.recursive_attributes.set;
+  return step.tmp_copy_up ? attributes & ~uint64_t{MOUNT_ATTR_RDONLY} : attributes;
+}
+
 Result<sys::Fd> new_filesystem(const MountStep& step) {
   TRY(sys::Filesystem filesystem, sys::Filesystem::open(step.type));
   if (!step.source.empty()) TRY_VOID(filesystem.set("source", step.source));
@@ -36,7 +78,7 @@ Result<sys::Fd> new_filesystem(const MountStep& step) {
       TRY_VOID(filesystem.set_flag(key));
     }
   }
-  return filesystem.mount(step.attributes.set | step.recursive_attributes.set);
+  return filesystem.mount(first_attributes(step));
 }
 
 bool changes(const sys::MountAttributes& attributes) {
@@ -61,11 +103,24 @@ Result<void> change_propagation(int mount, const MountStep& step) {
 
 Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   bool kernels = step.type == "proc" || step.type == "sysfs";
-  TRY(sys::Fd mount, new_filesystem(step));
+  const bool classic = needs_classic_mount(step);
+  sys::Fd mount;
+  if (!classic) {
+    TRY(mount, new_filesystem(step));
+  }
   TRY(sys::Fd target,
       open_target(root, step.destination, TargetKind::kDirectory, {.follow = !kernels}));
   if (!kernels) TRY_VOID(check_not_in_proc(target.get(), step.destination));
-  TRY_VOID(sys::attach_mount(mount.get(), target.get()));
+  if (step.tmp_copy_up && !classic) {
+    TRY_VOID_CTX(copy_up(target.get(), mount.get()), "cannot fill it from the image");
+    if (step.read_only())
+      TRY_VOID(sys::change_mount(mount.get(), {.set = MOUNT_ATTR_RDONLY}, false));
+  }
+  if (classic) {
+    TRY(mount, mount_classic(root, step, target.get()));
+  } else {
+    TRY_VOID(sys::attach_mount(mount.get(), target.get()));
+  }
   // Attached first: before Linux 6.15 only what lies in our mount namespace can be cloned.
   if (step.type == "proc" && !step.read_only() && !proc) {
     TRY(proc, sys::clone_mount(mount.get(), "", false));
@@ -74,11 +129,26 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   return change_propagation(mount.get(), step);
 }
 
+// A bind over all of /proc must be a procfs from its top: anything else could stand in for it.
+Result<void> check_whole_proc(int mount) {
+  constexpr ino_t kProcRoot = 1;
+  struct statfs filesystem{};
+  struct stat status{};
+  if (fstatfs(mount, &filesystem) != 0 || fstat(mount, &status) != 0)
+    return Error::from_errno(errno, "cannot look at the source");
+  if (filesystem.f_type == PROC_SUPER_MAGIC && status.st_ino == kProcRoot) return {};
+  return Error(ErrorKind::kInvalidArgument, "nothing but a procfs may be mounted on '/proc'");
+}
+
 Result<void> apply_bind(int root, const MountStep& step, const sys::Fd& mount) {
   TRY(bool directory, is_directory(mount.get()));
   TRY(sys::Fd target, open_target(root, step.destination,
                                   directory ? TargetKind::kDirectory : TargetKind::kFile, {}));
-  TRY_VOID(check_not_in_proc(target.get(), step.destination));
+  if (step.destination == "/proc") {
+    TRY_VOID(check_whole_proc(mount.get()));
+  } else {
+    TRY_VOID(check_not_in_proc(target.get(), step.destination));
+  }
   if (step.copy_up && directory)
     TRY_VOID_CTX(copy_up(target.get(), mount.get()), "cannot fill the volume from the image");
   TRY_VOID(change(mount.get(), step));
@@ -159,6 +229,10 @@ Result<std::vector<MountSources::Clone>> open_step(const MountStep& step, const 
     return Error(ErrorKind::kInvalidArgument, "the container has no cgroup");
   if (step.kind == MountStep::Kind::kBind) {
     TRY(sys::Fd mount, sys::clone_mount_of(step.source, step.recursive));
+    if (step.map_ids) {
+      TRY(const sys::Fd users, make_user_namespace(step.uid_mappings, step.gid_mappings));
+      TRY_VOID(sys::map_mount_ids(mount.get(), users.get(), step.map_ids_below));
+    }
     clones.push_back({{}, std::move(mount)});
   }
   return clones;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "runtime/console.h"
+#include "runtime/hooks.h"
 #include "runtime/program_path.h"
 #include "runtime/targets.h"
 #include "runtime/users.h"
@@ -98,6 +100,13 @@ Result<void> connect_stdio(const Stdio& stdio, int root, uid_t owner) {
     if (given[i] < 0) {
       TRY(null, i == 0 ? open_empty(root) : open_null(root));
       given[i] = null.get();
+    } else if (is_null_device(given[i])) {
+      // The container's own one where it has one: a checkpoint knows no file of the host's.
+      Result<sys::Fd> own = open_null(root);
+      if (own) {
+        null = std::move(*own);
+        given[i] = null.get();
+      }
     }
     copies[i].reset(fcntl(given[i], F_DUPFD_CLOEXEC, 3));
     if (!copies[i]) return Error::from_errno(errno, "cannot connect the standard streams");
@@ -135,12 +144,17 @@ Result<void> enter_directory(const ProcessPlan& plan, int root) {
 }
 
 Result<void> use_resources(const ProcessPlan& plan, sys::Fd& proc, Warnings& warnings) {
-  TRY_VOID(set_limits(plan.limits, warnings));
-  if (!plan.process->oom_score_adj) return {};
+  TRY_VOID(apply_traits(plan.traits));
+  if (!plan.limits_by_parent) TRY_VOID(set_limits(0, plan.limits, warnings));
+  const bool scored = plan.process->oom_score_adj && !plan.limits_by_parent;
+  const bool labelled = !plan.traits.apparmor_profile.empty() || !plan.traits.selinux_label.empty();
+  if (!scored && !labelled) return {};
   if (!proc) {
     TRY(proc, private_proc());
   }
-  return set_oom_score(proc.get(), *plan.process->oom_score_adj, warnings);
+  if (labelled) TRY_VOID(label_next_exec(proc.get(), plan.traits));
+  if (!scored) return {};
+  return set_oom_score(proc.get(), "self", *plan.process->oom_score_adj, warnings);
 }
 
 // A session keyring of its own: the monitor's keys stay the monitor's. Kernels without keys have
@@ -172,7 +186,7 @@ Result<void> drop_privileges(const ProcessPlan& plan, const Identity& identity,
   TRY_VOID(set_capabilities(sets, needs_admin ? kSysAdmin : 0));
   if (plan.process->no_new_privileges) TRY_VOID(forbid_new_privileges());
   // A change of ids clears the parent-death signal (prctl(2)).
-  return sys::die_with_parent();
+  return plan.bundle.outlive_creator ? Result<void>() : sys::die_with_parent();
 }
 
 Result<void> send_warnings(const Warnings& warnings, Channel& channel) {
@@ -191,28 +205,85 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 // Closed now and not by the execve: "/proc/self/fd/7/../bin/sh" as a program or as an interpreter
 // would walk through a directory of the host that is still open (CVE-2024-21626). The channel, a
 // socket, leads nowhere. Owners of these numbers are never destroyed: the child ends by _exit.
-Result<void> close_all_but(const Channel& channel) {
-  auto kept = static_cast<unsigned>(channel.fd());
-  bool closed = kept == 3 || syscall(SYS_close_range, 3U, kept - 1, 0U) == 0;
-  if (!closed || syscall(SYS_close_range, kept + 1, ~0U, 0U) != 0)
+Result<void> close_all_but(const ProcessPlan& plan, const Channel& channel) {
+  std::array<int, 2> kept{channel.fd(), plan.bundle.start_socket};
+  std::ranges::sort(kept);
+  unsigned next = 3 + plan.bundle.preserve_fds;
+  for (int fd : kept) {
+    if (fd < 0) continue;
+    auto number = static_cast<unsigned>(fd);
+    if (number > next && syscall(SYS_close_range, next, number - 1, 0U) != 0)
+      return Error::from_errno(errno, "cannot close file descriptors");
+    next = number + 1;
+  }
+  if (syscall(SYS_close_range, next, ~0U, 0U) != 0)
     return Error::from_errno(errno, "cannot close file descriptors");
+  // What the caller hands on may have been opened close-on-exec.
+  for (unsigned fd = 3; fd < 3 + plan.bundle.preserve_fds; ++fd)
+    if (fcntl(static_cast<int>(fd), F_SETFD, 0) != 0)
+      return Error::from_errno(errno, "cannot preserve file descriptor " + std::to_string(fd));
   return {};
+}
+
+// The start comes over a connection to the start socket, from another process than the creator;
+// from then on that one is whom we speak to.
+Result<void> wait_for_starter(const ProcessPlan& plan, Channel& channel) {
+  channel.close();
+  int connection = -1;
+  do {
+    connection = accept4(plan.bundle.start_socket, nullptr, nullptr, SOCK_CLOEXEC);
+  } while (connection < 0 && (errno == EINTR || errno == ECONNABORTED));
+  if (connection < 0) return Error::from_errno(errno, "cannot wait for the start");
+  // Nobody else is let in: who comes later finds no socket.
+  close(plan.bundle.start_socket);
+  channel = Channel(sys::Fd(connection));
+  TRY_VOID(channel.expect(MessageType::kStart));
+  return channel.send(MessageType::kReady);
+}
+
+Result<void> run_start_hooks(const ProcessPlan& plan) {
+  if (plan.start_hooks == nullptr) return {};
+  HookState state = *plan.bundle.hooks;
+  state.status = "created";
+  state.pid = getpid();
+  state.directory = "/";
+  return run_hooks("startContainer", *plan.start_hooks, state);
+}
+
+Result<void> load_filter(const ProcessPlan& plan, Channel& channel) {
+  if (plan.seccomp_filter.empty()) return {};
+  TRY(sys::Fd listener, load_seccomp_filter(plan.seccomp_filter, plan.bundle.seccomp_flags,
+                                            plan.bundle.seccomp_listener));
+  if (!listener) return {};
+  TRY_VOID(channel.send(MessageType::kListener, std::to_string(listener.get())));
+  return channel.expect(MessageType::kListenerTaken);
+}
+
+Result<void> confine(const ProcessPlan& plan, const CapabilitySets& sets, Channel& channel) {
+  TRY_VOID(load_filter(plan, channel));
+  TRY_VOID(set_capabilities(sets, 0));
+  return raise_ambient(sets.ambient);
 }
 
 // The end of the way: filter, final capabilities, the word "ready", the wait for the start, execve.
 Result<void> confine_and_execute(const ProcessPlan& plan, const CapabilitySets& sets,
                                  const std::vector<std::string>& environment, Channel& channel) {
   TRY_VOID(failpoint("runtime.stage.confined"));
-  TRY_VOID(close_all_but(channel));
+  TRY_VOID(close_all_but(plan, channel));
   TRY(std::string program, find_program(plan.process->args.front(), environment));
   std::vector<char*> argv = pointers(plan.process->args);
   std::vector<char*> envp = pointers(environment);
   umask(plan.process->user.umask.value_or(kDefaultUmask));
-  if (!plan.seccomp_filter.empty()) TRY_VOID(load_seccomp_filter(plan.seccomp_filter));
-  TRY_VOID(set_capabilities(sets, 0));
-  TRY_VOID(raise_ambient(sets.ambient));
+  const bool late = plan.confined_late();
+  if (!late) TRY_VOID(confine(plan, sets, channel));
   TRY_VOID(channel.send(MessageType::kReady));
-  TRY_VOID(channel.expect(MessageType::kStart));
+  if (plan.bundle.start_socket >= 0) {
+    TRY_VOID(wait_for_starter(plan, channel));
+  } else {
+    TRY_VOID(channel.expect(MessageType::kStart));
+  }
+  TRY_VOID(run_start_hooks(plan));
+  if (late) TRY_VOID(confine(plan, sets, channel));
   execve(program.c_str(), argv.data(), envp.data());
   return exec_error(plan.process->args.front(), errno);
 }
@@ -220,12 +291,12 @@ Result<void> confine_and_execute(const ProcessPlan& plan, const CapabilitySets& 
 Result<void> approach(const ProcessPlan& plan, Role role, sys::Fd root, sys::Fd proc,
                       Channel& channel) {
   TraceScope trace("runtime.child.confine");
-  Warnings warnings;
+  Warnings warnings = plan.warnings;
   if (setsid() < 0) return Error::from_errno(errno, "cannot start a session");
   TRY(Resolved resolved, resolve_identity(plan, root.get()));
   TRY_VOID(connect_streams(plan, role, root.get(), resolved.identity.uid, channel));
   TRY_VOID(use_resources(plan, proc, warnings));
-  TRY_VOID(new_keyring(warnings));
+  if (!plan.bundle.no_new_keyring) TRY_VOID(new_keyring(warnings));
   TRY_VOID(enter_directory(plan, root.get()));
   // Nothing of the host's may be reachable by a name under /proc/self/fd from here on.
   root.reset();
@@ -240,8 +311,8 @@ Result<void> approach(const ProcessPlan& plan, Role role, sys::Fd root, sys::Fd 
 
 }  // namespace
 
-Result<void> begin_child(ChannelPair& channels) {
-  TRY_VOID(sys::die_with_parent());
+Result<void> begin_child(ChannelPair& channels, bool outlive_parent) {
+  if (!outlive_parent) TRY_VOID(sys::die_with_parent());
   channels.parent.close();
   // The parent may have died before the signal was asked for; a new pid namespace hides its pid.
   if (channels.child.peer_gone()) return parent_gone();

@@ -15,9 +15,9 @@ namespace wherry::runtime {
 
 enum class Role { kInit, kJoined };
 
-// The first acts of a fresh child: it dies with its parent, is the only holder of its end of the
-// channel, cannot be traced, and has default signals.
-Result<void> begin_child(ChannelPair& channels);
+// The first acts of a fresh child: it dies with its parent (unless it is to outlive it), is the
+// only holder of its end of the channel, cannot be traced, and has default signals.
+Result<void> begin_child(ChannelPair& channels, bool outlive_parent);
 
 // From here to execve. `root`: the container's root as "/"; `proc`: a private procfs, opened when
 // absent and needed. Returns only on failure, which the caller sends.

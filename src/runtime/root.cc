@@ -71,7 +71,7 @@ Result<std::string> classic_options(const RootSource& source, std::vector<sys::F
 
 }  // namespace
 
-Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source) {
+Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source, uint64_t propagation) {
   PreparedRoot root;
   if (!source.lower.empty()) {
     root.anchor_ = source.upper;
@@ -81,7 +81,8 @@ Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source) {
   root.anchor_ = source.directory;
   TRY_CTX(root.mount_, sys::clone_mount_of(source.directory, true),
           "cannot mount the root file system");
-  TRY_VOID_CTX(sys::change_mount(root.mount_.get(), {.propagation = MS_PRIVATE}, true),
+  const uint64_t first = propagation == MS_SLAVE ? MS_SLAVE : MS_PRIVATE;
+  TRY_VOID_CTX(sys::change_mount(root.mount_.get(), {.propagation = first}, true),
                "cannot mount the root file system");
   return root;
 }
@@ -169,9 +170,13 @@ Result<sys::Fd> PreparedRoot::attach_elsewhere(const sys::MountAttributes& attri
 }
 
 Result<void> park_mount(int mount) {
-  // Any directory of the host will do that nobody uses on the way to the pivot.
-  TRY(sys::Fd place, sys::open_file("/dev", O_PATH | O_DIRECTORY));
-  return sys::attach_mount(mount, place.get());
+  // Any directory of the host will do that nobody uses on the way to the pivot, the user's
+  // createContainer hooks included: they may need what is in /dev.
+  Result<sys::Fd> place = sys::open_file("/dev/mqueue", O_PATH | O_DIRECTORY);
+  if (!place) place = sys::open_file("/dev/shm", O_PATH | O_DIRECTORY);
+  if (!place) place = sys::open_file("/dev", O_PATH | O_DIRECTORY);
+  if (!place) return std::move(place.error());
+  return sys::attach_mount(mount, place->get());
 }
 
 }  // namespace wherry::runtime

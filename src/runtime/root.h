@@ -13,8 +13,9 @@ namespace wherry::runtime {
 
 class PreparedRoot {
  public:
-  // In the parent: an overlay or a clone of the directory's mount.
-  static Result<PreparedRoot> prepare(const RootSource& source);
+  // In the parent: an overlay or a clone of the directory's mount. `propagation`: what is to become
+  // of the root; with MS_SLAVE a directory keeps hearing of the host's mounts below it.
+  static Result<PreparedRoot> prepare(const RootSource& source, uint64_t propagation = 0);
 
   // In the container's mount namespace: attaches it on a directory of the host that is of no more
   // use there, and returns the root's fd.

@@ -34,8 +34,21 @@ Packet make_packet(MessageType type, std::string_view text, std::string_view hin
   return packet;
 }
 
+bool is_from_parent(MessageType type) {
+  switch (type) {
+    case MessageType::kLinkReady:
+    case MessageType::kStart:
+    case MessageType::kHooksDone:
+    case MessageType::kListenerTaken:
+    case MessageType::kUsersMapped:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Result<void> write_packet(int fd, const Packet& packet) {
-  bool from_parent = packet.type == MessageType::kLinkReady || packet.type == MessageType::kStart;
+  bool from_parent = is_from_parent(packet.type);
   ssize_t written = 0;
   do {
     // The parent must survive a child that is gone; the child must get by with plain write.

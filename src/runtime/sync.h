@@ -2,8 +2,13 @@
 // SOCK_SEQPACKET pair whose child end is close-on-exec, so that the end of the conversation is the
 // successful execve.
 //
-//   child  -> parent  kWarning*  kConsole?  kReady            then, after kStart, nothing or
-//   kFailed parent -> child   kLinkReady?  kStart
+//   child  -> parent  kWarning* kHooks? kConsole? kReady      then, after kStart, nothing or
+//   kFailed parent -> child   kLinkReady? kHooksDone? kStart
+//
+// With a start socket (runtime/container.h) kStart comes over a new connection to it; the child
+// answers kReady, which tells the one starter that was first from all others.
+// A seccomp filter that notifies: kListener with the number of the listener's fd in the child,
+// which the starter fetches and answers with kListenerTaken.
 //
 // kFailed carries an Error whole (kind, errno, message, hint) and ends the conversation from any
 // point. Plain read and write are used where no fd travels: every sensible seccomp filter allows
@@ -18,11 +23,24 @@
 
 namespace wherry::runtime {
 
-enum class MessageType : uint32_t { kWarning, kConsole, kReady, kLinkReady, kStart, kFailed };
+enum class MessageType : uint32_t {
+  kWarning,
+  kConsole,
+  kReady,
+  kLinkReady,
+  kStart,
+  kFailed,
+  kHooks,
+  kHooksDone,
+  kListener,
+  kListenerTaken,
+  kMapUsers,
+  kUsersMapped,
+};
 
 struct Message {
   MessageType type = MessageType::kReady;
-  std::string text;            // of kWarning
+  std::string text;            // of kWarning, kListener
   std::optional<Error> error;  // of kFailed
   sys::Fd console;             // of kConsole
 };

@@ -14,7 +14,9 @@ Result<Cloned> clone_process(const CloneOptions& options) {
   clone_args args{};
   args.flags = options.namespaces | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  args.exit_signal = SIGCHLD;
+  // A sibling takes ours.
+  args.exit_signal = options.sibling ? 0 : SIGCHLD;
+  if (options.sibling) args.flags |= CLONE_PARENT;
   if (options.cgroup_fd >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(options.cgroup_fd);

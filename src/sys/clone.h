@@ -15,6 +15,7 @@ namespace wherry::sys {
 struct CloneOptions {
   uint64_t namespaces = 0;  // CLONE_NEW* bits
   int cgroup_fd = -1;       // a version 2 directory to be born in, or -1
+  bool sibling = false;     // a child of our own parent (CLONE_PARENT)
 };
 
 struct Cloned {

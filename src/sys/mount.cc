@@ -83,6 +83,15 @@ Result<void> change_mount(int mount, const MountAttributes& change, bool recursi
   return Error::from_errno(errno, "cannot change the mount's attributes");
 }
 
+Result<void> map_mount_ids(int mount, int user_namespace, bool recursive) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace);
+  unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  if (mount_setattr(mount, "", flags, &attributes, sizeof attributes) == 0) return {};
+  return Error::from_errno(errno, "cannot map the mount's ids");
+}
+
 Result<void> make_all_mounts_private() {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) return {};
   return Error::from_errno(errno, "cannot make the mounts private");
@@ -94,6 +103,15 @@ Result<void> pivot_into(int root) {
   if (syscall(SYS_pivot_root, ".", ".") != 0)
     return Error::from_errno(errno, "cannot change the root");
   if (umount2(".", MNT_DETACH) != 0) return Error::from_errno(errno, "cannot detach the old root");
+  if (chdir("/") != 0) return Error::from_errno(errno, "cannot enter '/'");
+  return {};
+}
+
+Result<void> move_root_into(int root) {
+  if (fchdir(root) != 0) return Error::from_errno(errno, "cannot enter the new root");
+  if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0)
+    return Error::from_errno(errno, "cannot move the new root over the old one");
+  if (chroot(".") != 0) return Error::from_errno(errno, "cannot change the root");
   if (chdir("/") != 0) return Error::from_errno(errno, "cannot enter '/'");
   return {};
 }

@@ -52,11 +52,17 @@ struct MountAttributes {
 };
 Result<void> change_mount(int mount, const MountAttributes& change, bool recursive);
 
+// The ids on a detached mount become those that the user namespace maps them to.
+Result<void> map_mount_ids(int mount, int user_namespace, bool recursive);
+
 // Every mount of the calling process's namespace becomes private: nothing reaches the host.
 Result<void> make_all_mounts_private();
 
 // `root`, a mount in this namespace, becomes "/", and the old root with everything below it is
 // detached.
 Result<void> pivot_into(int root);
+// For an old root that cannot be pivoted from (ramfs): `root` is moved over "/" and becomes the
+// process's own root. What is below it in the mount table stays there, out of reach.
+Result<void> move_root_into(int root);
 
 }  // namespace wherry::sys

@@ -22,6 +22,15 @@ w=/payload/wherry
 equal() { [ "$1" = "$2" ] || { echo "is '$1', expected '$2'"; exit 1; }; }
 # The cgroup folder of a container on the host's hierarchy.
 group() { local pid; pid=$($w inspect -f '{{.State.Pid}}' "$1"); echo "/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/$pid/cgroup)"; }
+oci=/payload/wherry-oci
+# A bundle at $1 that executes the words behind it ("sleep","1000"), with the resources in $limits.
+bundle() {
+  local folder=$1; shift
+  mkdir -p $folder/rootfs
+  tar -xf /payload/busybox.tar -C $folder/rootfs
+  $oci spec -b $folder
+  sed -i "s/\"terminal\": true/\"terminal\": false/; s/\"sh\"/$1/; s/\"resources\": {/&$limits/; s/\"readonly\": true/\"readonly\": false/" $folder/config.json
+}
 END
 . /payload/env
 $w import /payload/busybox.tar busybox:test
@@ -165,6 +174,77 @@ equal "$($w ps -aq)$($w images -q)" ""
 [ "$(ip -br link | grep -c "^wherry0" || true)" = 0 ]
 $w import /payload/busybox.tar busybox:test
 equal "$($w run --rm busybox:test echo again)" again
+echo good
+"""),
+    Case("wherry-oci keeps limits, pauses and counts on cgroup v2", r"""
+limits='"memory": {"limit": 67108864}, "pids": {"limit": 30}, "cpu": {"quota": 50000, "period": 100000},'
+bundle /tmp/limited '"sleep","1000"'
+$oci run -d -b /tmp/limited limited < /dev/null > /dev/null 2>&1
+g=/sys/fs/cgroup/wherry-oci/limited
+equal "$(cat $g/memory.max) $(cat $g/pids.max) $(cat $g/cpu.max)" "67108864 30 50000 100000"
+$oci update --memory 32m --pids-limit 20 limited
+equal "$(cat $g/memory.max) $(cat $g/pids.max)" "33554432 20"
+$oci pause limited
+equal "$(cat $g/cgroup.freeze)" 1
+$oci state limited | grep -q '"status": "paused"'
+$oci resume limited
+equal "$($oci ps -f json limited)" "[$(cat $g/cgroup.procs)]"
+$oci events --stats limited | grep -q '"pids":{"current":1,"limit":20}'
+equal "$($oci exec limited cat /proc/self/cgroup)" 0::/
+$oci delete --force limited
+[ ! -e $g ]
+rm -rf /tmp/limited
+echo good
+"""),
+    Case("wherry-oci has its cgroup made by systemd as a scope", r"""
+limits='"memory": {"limit": 67108864}, "pids": {"limit": 30}, "cpu": {"shares": 1024, "quota": 50000, "period": 100000},'
+bundle /tmp/scoped '"sleep","1000"'
+sed -i 's|"cgroupsPath": "[^"]*"|"cgroupsPath": "user.slice:box:scoped"|; t; s|"linux": {|&"cgroupsPath": "user.slice:box:scoped",|' /tmp/scoped/config.json
+$oci --systemd-cgroup run -d -b /tmp/scoped scoped < /dev/null > /dev/null 2>&1
+g=/sys/fs/cgroup/user.slice/box-scoped.scope
+equal "$(systemctl is-active box-scoped.scope)" active
+equal "$(systemctl show -P Slice box-scoped.scope) $(systemctl show -P Delegate box-scoped.scope)" "user.slice yes"
+equal "$(systemctl show -P MemoryMax box-scoped.scope) $(systemctl show -P TasksMax box-scoped.scope)" "67108864 30"
+equal "$(systemctl show -P CPUQuotaPerSecUSec box-scoped.scope)" 500ms
+equal "$(cat $g/memory.max) $(cat $g/pids.max) $(cat $g/cpu.max)" "67108864 30 50000 100000"
+equal "$(wc -l < $g/cgroup.procs)" 1
+equal "$($oci exec scoped cat /proc/self/cgroup)" 0::/
+systemctl daemon-reload
+$oci --systemd-cgroup update --memory 32m --pids-limit 20 scoped
+equal "$(systemctl show -P MemoryMax box-scoped.scope) $(cat $g/memory.max) $(cat $g/pids.max)" "33554432 33554432 20"
+$oci --systemd-cgroup delete --force scoped
+[ ! -e $g ]
+[ "$(systemctl is-active box-scoped.scope)" != active ]
+rm -rf /tmp/scoped
+echo good
+"""),
+    Case("wherry-oci maps users and sets clocks on kernel 6.1", r"""
+limits=
+bundle /tmp/mapped '"sh","-c","cat \/proc\/self\/uid_map; stat -c %t:%T \/dev\/null; cut -d. -f1 \/proc\/uptime"'
+chown -R 100000:100000 /tmp/mapped/rootfs
+sed -i 's|"namespaces": \[|"uidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "gidMappings": [{"containerID":0,"hostID":100000,"size":1000}], "timeOffsets": {"boottime": {"secs": 1000000, "nanosecs": 0}}, &{"type":"user"},{"type":"time"},|' /tmp/mapped/config.json
+out=$($oci run -b /tmp/mapped mapped | tr -s ' \n' ' ')
+echo "$out"
+case $out in " 0 100000 1000 1:3 100"*|"0 100000 1000 1:3 100"*) ;; *) exit 1 ;; esac
+rm -rf /tmp/mapped
+echo good
+"""),
+    Case("wherry-oci writes a container to disk and brings it back through CRIU", r"""
+limits=
+bundle /tmp/frozen '"sh", "-c", "i=0; while :; do i=\$((i + 1)); echo \$i > \/count; sleep 0.1; done"'
+$oci run -d -b /tmp/frozen frozen < /dev/null > /dev/null 2>&1
+while ! [ -s /tmp/frozen/rootfs/count ]; do sleep 0.1; done
+$oci checkpoint --image-path /tmp/image frozen
+$oci state frozen && exit 1
+before=$(cat /tmp/frozen/rootfs/count)
+rm /tmp/frozen/rootfs/count
+$oci restore -d -b /tmp/frozen --image-path /tmp/image --pid-file /tmp/frozen/pid frozen < /dev/null > /tmp/log 2>&1 || { cat /tmp/log; tail -30 /tmp/image/restore.log; exit 1; }
+while ! [ -s /tmp/frozen/rootfs/count ]; do sleep 0.1; done
+[ "$(cat /tmp/frozen/rootfs/count)" -ge "$before" ]
+$oci state frozen | grep -q '"status": "running"'
+$oci exec frozen true
+$oci delete --force frozen
+rm -rf /tmp/frozen /tmp/image
 echo good
 """),
     Case("nothing is left behind", r"""

@@ -72,8 +72,9 @@ def _cgroups() -> set[str]:
     return found
 
 
-# A root's own cgroup and the one its monitors live in; who is in them is the process check's matter.
-_MADE_ONCE = re.compile(r"/wherry(-[0-9a-f]+)?(/engine)?$")
+# A root's own cgroup and the one its monitors live in, and the parent of wherry-oci's containers; who is in them is
+# the process check's matter.
+_MADE_ONCE = re.compile(r"/wherry(-[0-9a-f]+|-oci)?(/engine)?$")
 
 
 def _links() -> set[str]:

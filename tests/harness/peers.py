@@ -16,7 +16,7 @@ from harness.paths import BUILD
 
 PACKAGES = {
     "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
-                 "docker-registry"],
+                 "docker-registry", "buildah", "containerd", "procps", "criu"],
     "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
 }
 
@@ -138,3 +138,52 @@ class Dockerd:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("dockerd did not start:\n" + self.log())
             time.sleep(0.1)  # it tells nobody when it is ready
+
+
+class Place:
+    """A peers tree entered once and kept: what one command leaves in /run and /tmp the next one finds.
+
+    `data`, a folder on a real file system, is /peer there. Use as a context manager; what was started in it is the
+    caller's to stop.
+    """
+
+    def __init__(self, data: pathlib.Path, suite: str = "bookworm"):
+        self.data = data
+        self._suite = suite
+        self._holder = None
+
+    def __enter__(self):
+        words = ["bash", "-c", "echo ready; exec sleep infinity"]
+        self._holder = subprocess.Popen(command(self.data, *words, suite=self._suite), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)
+        if self._holder.stdout.readline() != "ready\n":
+            raise RuntimeError("the place could not be made")
+        return self
+
+    def __exit__(self, *_):
+        self._holder.kill()
+        self._holder.wait()
+        self._holder.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
+    def command(self, *words) -> list[str]:
+        return ["nsenter", "-t", str(self._holder.pid), "-m", "-i", "--", "env", "-i", "HOME=/root", "TMPDIR=/tmp",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *map(str, words)]
+
+    def run(self, *words, **options) -> subprocess.CompletedProcess:
+        options = {"capture_output": True, "text": True, "timeout": 120, **options}
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run(self.command(*words), **options)
+
+    def ok(self, *words, **options) -> str:
+        done = self.run(*words, **options)
+        if done.returncode != 0:
+            raise AssertionError(f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def start(self, *words, **options) -> subprocess.Popen:
+        return subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, **options)

@@ -231,5 +231,79 @@ TEST(CgroupHierarchies, PathsStayBelowTheMount) {
   EXPECT_FALSE(split_cgroups_path("/" + std::string(256, 'x')));
 }
 
+oci::Resources rest() {
+  oci::Resources resources;
+  resources.memory_kernel = 10;
+  resources.memory_kernel_tcp = 11;
+  resources.cpu_shares = 512;
+  resources.cpu_quota = 1000;
+  resources.cpu_burst = 500;
+  resources.cpu_idle = 1;
+  resources.blkio_leaf_weight = 20;
+  resources.blkio_weight_device = {{.major = 8, .minor = 0, .weight = 100, .leaf_weight = 30}};
+  resources.throttle_read_bps = {{.major = 8, .minor = 0, .rate = 1}};
+  resources.throttle_write_bps = {{.major = 8, .minor = 0, .rate = 2}};
+  resources.throttle_read_iops = {{.major = 8, .minor = 0, .rate = 3}};
+  resources.throttle_write_iops = {{.major = 8, .minor = 0, .rate = 0}};
+  resources.hugepage_limits = {{.page_size = "2MB", .limit = 4}};
+  resources.rdma = {{"mlx5_1", {.hca_handles = 3, .hca_objects = 4}}};
+  return resources;
+}
+
+TEST(CgroupPlan, WritesTheRarerResourcesInTheDialectOfEachVersion) {
+  ControllerPlaces v1 = kV1;
+  v1.v1.insert({"hugetlb", "rdma"});
+  v1.v2.clear();
+  const auto one = plan_cgroup(rest(), v1);
+  ASSERT_TRUE(one) << one.error().message();
+  EXPECT_EQ(
+      lines(*one),
+      (std::vector<std::string>{
+          "v1 memory.kmem.limit_in_bytes=10 ?", "v1 memory.kmem.tcp.limit_in_bytes=11 ?",
+          "v1 cpu.idle=1", "v1 cpu.cfs_quota_us=1000", "v1 cpu.cfs_burst_us=500",
+          "v1 blkio.leaf_weight=20 ?", "v1 blkio.weight_device=8:0 100 ?",
+          "v1 blkio.leaf_weight_device=8:0 30 ?", "v1 blkio.throttle.read_bps_device=8:0 1",
+          "v1 blkio.throttle.write_bps_device=8:0 2", "v1 blkio.throttle.read_iops_device=8:0 3",
+          "v1 blkio.throttle.write_iops_device=8:0 0", "v1 hugetlb.2MB.limit_in_bytes=4",
+          "v1 hugetlb.2MB.rsvd.limit_in_bytes=4 ?",
+          "v1 rdma.max=mlx5_1 hca_handle=3 hca_object=4"}));
+  ControllerPlaces v2 = kV2;
+  v2.v2.insert({"hugetlb", "rdma"});
+  const auto two = plan_cgroup(rest(), v2);
+  ASSERT_TRUE(two) << two.error().message();
+  EXPECT_EQ(lines(*two),
+            (std::vector<std::string>{
+                "v2 cpu.idle=1", "v2 cpu.max=1000 100000", "v2 cpu.max.burst=500",
+                "v2 io.bfq.weight=8:0 100 ?", "v2 io.max=8:0 rbps=1", "v2 io.max=8:0 wbps=2",
+                "v2 io.max=8:0 riops=3", "v2 io.max=8:0 wiops=max", "v2 hugetlb.2MB.max=4",
+                "v2 hugetlb.2MB.rsvd.max=4 ?", "v2 rdma.max=mlx5_1 hca_handle=3 hca_object=4"}));
+  EXPECT_EQ(two->warnings.size(), 3u) << "kernel memory and two leaf weights";
+}
+
+TEST(CgroupPlan, NamesTheControllerThatARarerResourceNeeds) {
+  oci::Resources network;
+  network.network_class_id = 1;
+  EXPECT_NE(plan_cgroup(network, kV2).error().message().find("'net_cls'"), std::string::npos);
+  oci::Resources priorities;
+  priorities.network_priorities = {{"lo", 1}};
+  EXPECT_NE(plan_cgroup(priorities, kV2).error().message().find("'net_prio'"), std::string::npos);
+  oci::Resources rdma;
+  rdma.rdma = {{"x", {}}};
+  EXPECT_NE(plan_cgroup(rdma, kV2).error().message().find("'rdma'"), std::string::npos);
+  oci::Resources pages;
+  pages.hugepage_limits = {{"2 MB", 1}};
+  EXPECT_EQ(plan_cgroup(pages, kV1).error().message(),
+            "'2 MB' is not the size of a huge page like 2MB");
+  oci::Resources checked;
+  checked.memory_limit = 5;
+  checked.memory_check_before_update = true;
+  EXPECT_EQ(plan_cgroup(checked, kV1)->memory_check, 5u);
+  ControllerPlaces classes = kV1;
+  classes.v1.insert({"net_cls", "net_prio"});
+  network.network_priorities = {{"lo", 1}};
+  EXPECT_EQ(lines(*plan_cgroup(network, classes)),
+            (std::vector<std::string>{"v1 net_cls.classid=1", "v1 net_prio.ifpriomap=lo 1"}));
+}
+
 }  // namespace
 }  // namespace wherry::runtime

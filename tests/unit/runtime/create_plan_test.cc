@@ -34,16 +34,56 @@ TEST(CreatePlan, TurnsNamespacesIntoFlagsAndPaths) {
   EXPECT_FALSE(plan->has(CLONE_NEWIPC));
 }
 
+TEST(CreatePlan, LeavesAnUnknownCapabilityOutWithAWarning) {
+  oci::Process process;
+  process.args = {"x"};
+  process.capabilities.bounding = {"CAP_FLY", "CAP_CHOWN"};
+  process.capabilities.ambient = {"CAP_FLY"};
+  auto plan = plan_process(process, "");
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->capabilities.bounding, 1u);
+  EXPECT_EQ(plan->warnings,
+            std::vector<std::string>{"ignoring unknown or unavailable capability 'CAP_FLY'"});
+}
+
 TEST(CreatePlan, RefusesWhatItCannotHonourByName) {
   oci::RuntimeSpec user = small_spec();
   user.namespaces.push_back({"user", ""});
-  EXPECT_EQ(refusal(user), "the namespace 'user' is not supported yet");
+  EXPECT_EQ(refusal(user), "a new user namespace needs linux.uidMappings and linux.gidMappings");
+  user.uid_mappings = {{0, 1000, 10}, {5, 5000, 1}};
+  user.gid_mappings = {{0, 1000, 10}};
+  EXPECT_EQ(refusal(user), "the uid mapping 5:5000:1 overlaps another");
+  user.uid_mappings = {{0, 1000, 0}};
+  EXPECT_EQ(refusal(user), "the uid mapping 0:1000:0 is empty or too large");
+  oci::RuntimeSpec mapped = small_spec();
+  mapped.uid_mappings = {{0, 1000, 1}};
+  EXPECT_EQ(refusal(mapped), "linux.uidMappings and gidMappings need a user namespace");
+  oci::RuntimeSpec clocks = small_spec();
+  clocks.time_offsets = {{"boottime", {1, 0}}};
+  EXPECT_EQ(refusal(clocks), "linux.timeOffsets need a new time namespace");
+  clocks.namespaces.push_back({"time", ""});
+  clocks.time_offsets = {{"wall", {1, 0}}};
+  EXPECT_EQ(refusal(clocks), "'wall' is not a clock of a time namespace");
+  oci::RuntimeSpec hooks = small_spec();
+  hooks.hooks.poststart = {{.path = "/bin/true"}};
+  EXPECT_EQ(refusal(hooks), "hooks are not supported here");
+  oci::RuntimeSpec idmap = small_spec();
+  idmap.mounts = {{"/d", "bind", "/s", {"bind", "ridmap"}}};
+  EXPECT_EQ(refusal(idmap),
+            "cannot mount '/d': 'idmap' needs mappings, the mount's own or the container's");
+  oci::RuntimeSpec device = small_spec();
+  device.net_devices = {{"eth7", {}}, {"eth8", {"eth7"}}};
+  EXPECT_EQ(refusal(device), "two network devices would be called 'eth7'");
+  device.net_devices = {{"eth7", {"a/b"}}};
+  EXPECT_EQ(refusal(device), "'a/b' is not the name of a network device");
+  device.namespaces.erase(device.namespaces.begin() + 2);
+  EXPECT_EQ(refusal(device), "linux.netDevices need a network namespace of the container's own");
   oci::RuntimeSpec twice = small_spec();
   twice.namespaces.push_back({"ipc", "/x"});
   EXPECT_EQ(refusal(twice), "the namespace 'ipc' is given twice");
   oci::RuntimeSpec apparmor = small_spec();
   apparmor.process.apparmor_profile = "p";
-  EXPECT_EQ(refusal(apparmor), "the AppArmor profile 'p' cannot be applied: not supported yet");
+  EXPECT_EQ(refusal(apparmor), "cannot apply the AppArmor profile 'p': this host has no AppArmor");
   oci::RuntimeSpec nothing = small_spec();
   nothing.process.args.clear();
   EXPECT_EQ(refusal(nothing), "no command specified");
@@ -53,9 +93,6 @@ TEST(CreatePlan, RefusesWhatItCannotHonourByName) {
   oci::RuntimeSpec relative = small_spec();
   relative.process.cwd = "here";
   EXPECT_EQ(refusal(relative), "the working directory 'here' must be an absolute path");
-  oci::RuntimeSpec capability = small_spec();
-  capability.process.capabilities.bounding = {"CAP_FLY"};
-  EXPECT_EQ(refusal(capability), "unknown capability 'CAP_FLY'");
   oci::RuntimeSpec limit = small_spec();
   limit.process.rlimits = {{"RLIMIT_FUN", 1, 1}};
   EXPECT_EQ(refusal(limit), "unknown limit 'RLIMIT_FUN'");

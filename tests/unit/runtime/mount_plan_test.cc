@@ -86,8 +86,7 @@ TEST(MountPlan, LetsTheLastWordWin) {
 TEST(MountPlan, RefusesUnknownOptionsByName) {
   EXPECT_EQ(refusal({"/d", "bind", "/s", {"ro", "foo"}}),
             "cannot mount '/d': unknown option 'foo'");
-  EXPECT_EQ(refusal({"/d", "tmpfs", "", {"sizee=1"}}),
-            "cannot mount '/d': unknown option 'sizee=1'");
+  EXPECT_EQ(refusal({"/d", "bind", "/s", {"sync"}}), "cannot mount '/d': unknown option 'sync'");
   EXPECT_EQ(refusal({"/d", "bind", "/s", {"mode=755"}}),
             "cannot mount '/d': unknown option 'mode=755'");
   EXPECT_EQ(refusal({"/d", "sysfs", "sysfs", {""}}), "cannot mount '/d': unknown option ''");
@@ -116,11 +115,39 @@ TEST(MountPlan, CleansDestinationsAndRefusesRelativeOnes) {
 TEST(MountPlan, CoversNothingInProcThatTellsTheKernelWhatToDo) {
   EXPECT_EQ(planned({"/proc", "proc", "proc", {}}).type, "proc");
   EXPECT_EQ(planned({"/proc/meminfo", "bind", "/lxcfs/meminfo", {}}).destination, "/proc/meminfo");
+  EXPECT_EQ(planned({"/proc", "bind", "/proc", {"rbind"}}).destination, "/proc");
   for (const char* destination :
-       {"/proc/self", "/proc/sys", "/proc/self/attr/../exe", "/x/../proc"})
+       {"/proc/self", "/proc/sys", "/proc/self/attr/../exe", "/x/../proc/1"})
     EXPECT_NE(refusal({destination, "bind", "/s", {}}).find("inside '/proc'"), std::string::npos)
         << destination;
   EXPECT_NE(refusal({"/proc", "tmpfs", "", {}}).find("inside '/proc'"), std::string::npos);
+}
+
+TEST(MountPlan, MapsIdsOfBindsAndFillsTmpfs) {
+  EXPECT_TRUE(planned({"/d", "bind", "/s", {"idmap"}}).map_ids);
+  EXPECT_FALSE(planned({"/d", "bind", "/s", {"idmap"}}).map_ids_below);
+  EXPECT_TRUE(planned({"/d", "bind", "/s", {"ridmap"}}).map_ids_below);
+  oci::Mount implied{"/d", "bind", "/s", {}};
+  implied.uid_mappings = {{0, 1, 1}};
+  EXPECT_EQ(refusal(implied), "cannot mount '/d': uidMappings and gidMappings belong together");
+  implied.gid_mappings = {{0, 1, 1}};
+  EXPECT_TRUE(planned(implied).map_ids);
+  EXPECT_EQ(refusal({"/d", "tmpfs", "", {"idmap"}}),
+            "cannot mount '/d': 'idmap' needs a bind mount");
+  EXPECT_TRUE(planned({"/d", "tmpfs", "", {"tmpcopyup"}}).tmp_copy_up);
+  EXPECT_EQ(refusal({"/d", "bind", "/s", {"tmpcopyup"}}),
+            "cannot mount '/d': 'tmpcopyup' needs a tmpfs");
+}
+
+TEST(MountPlan, PassesTheSuperblocksWordsToTheFileSystem) {
+  MountStep step = planned({"/d", "ext4", "/dev/sdz", {"sync", "async", "nolazytime", "dirsync"}});
+  ASSERT_EQ(step.data.size(), 2u);
+  EXPECT_EQ(step.data[0].first, "sync");
+  EXPECT_EQ(step.data[1].first, "dirsync");
+  EXPECT_EQ(planned({"/d", "bind", "/s", {"nosymfollow"}}).attributes.set,
+            uint64_t{MOUNT_ATTR_NOSYMFOLLOW});
+  EXPECT_EQ(planned({"/d", "bind", "/s", {"rnosymfollow"}}).recursive_attributes.set,
+            uint64_t{MOUNT_ATTR_NOSYMFOLLOW});
 }
 
 TEST(MountPlan, CopiesUpIntoBindsOnly) {

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "bpf_verdict.h"
 #include "runtime/seccomp_compile.h"
 #include "runtime/seccomp_compose.h"
 
@@ -32,44 +33,6 @@ constexpr uint32_t kAllow = SECCOMP_RET_ALLOW;
 constexpr uint32_t kEperm = SECCOMP_RET_ERRNO | EPERM;
 constexpr uint32_t kEnosys = SECCOMP_RET_ERRNO | ENOSYS;
 constexpr uint32_t kKill = SECCOMP_RET_KILL_PROCESS;
-
-uint32_t verdict(std::string_view filter, const seccomp_data& data) {
-  std::vector<sock_filter> code(filter.size() / sizeof(sock_filter));
-  std::memcpy(code.data(), filter.data(), filter.size());
-  uint32_t accumulator = 0;
-  for (size_t pc = 0; pc < code.size(); ++pc) {
-    const sock_filter& line = code[pc];
-    switch (line.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        if (line.k > sizeof data - 4) throw std::out_of_range("load");
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + line.k, 4);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K:
-        accumulator &= line.k;
-        break;
-      case BPF_JMP | BPF_JA:
-        pc += line.k;
-        break;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        pc += accumulator == line.k ? line.jt : line.jf;
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        pc += accumulator > line.k ? line.jt : line.jf;
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        pc += accumulator >= line.k ? line.jt : line.jf;
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        pc += (accumulator & line.k) != 0 ? line.jt : line.jf;
-        break;
-      case BPF_RET | BPF_K:
-        return line.k;
-      default:
-        throw std::invalid_argument("instruction " + std::to_string(line.code));
-    }
-  }
-  throw std::out_of_range("no verdict");
-}
 
 struct Arch {
   const char* name;

@@ -1,4 +1,4 @@
-#include "cli/flags.h"
+#include "base/flags.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-namespace wherry::cli {
+namespace wherry {
 namespace {
 
 std::string spelled(const Flag& flag) {
@@ -272,4 +272,4 @@ std::optional<bool> parse_boolean(std::string_view text) {
   return std::nullopt;
 }
 
-}  // namespace wherry::cli
+}  // namespace wherry

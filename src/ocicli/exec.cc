@@ -1,0 +1,191 @@
+// `exec`: one more process in a running container.
+#include <array>
+#include <limits>
+#include <optional>
+
+#include "base/text.h"
+#include "ocicli/flag_tables.h"
+#include "ocicli/foreground.h"
+#include "ocicli/lifecycle.h"
+
+namespace wherry::ocicli {
+namespace {
+
+constexpr size_t kProcessLimit = size_t{4} << 20;
+constexpr int kExecFailure = 255;
+
+constexpr std::array kExecFlags{
+    kConsoleSocketFlag,
+    kPidfdSocketFlag,
+    kPidFileFlag,
+    kPreserveFdsFlag,
+    kDetachFlag,
+    Flag{"cwd", 0, FlagKind::kString, "The working directory in the container"},
+    Flag{"env", 'e', FlagKind::kList, "One more environment variable, NAME=value"},
+    Flag{"tty", 't', FlagKind::kBool, "Give the process a terminal"},
+    Flag{"user", 'u', FlagKind::kString, "UID[:GID]"},
+    Flag{"additional-gids", 'g', FlagKind::kList, "One more supplementary group"},
+    Flag{"process", 'p', FlagKind::kString, "A file with the whole process as in config.json"},
+    Flag{"process-label", 0, FlagKind::kString, "The SELinux label of the process"},
+    Flag{"apparmor", 0, FlagKind::kString, "The AppArmor profile of the process"},
+    Flag{"no-new-privs", 0, FlagKind::kBool, "No new privileges by execve"},
+    Flag{"cap", 'c', FlagKind::kList, "One more capability: CAP_NAME"},
+    Flag{"cgroup", 0, FlagKind::kString, "A cgroup below the container's own"},
+    Flag{"ignore-paused", 0, FlagKind::kBool, "Also in a paused container"},
+};
+
+Error invalid(std::string message) {
+  return Error(ErrorKind::kInvalidArgument, std::move(message));
+}
+
+Result<uint32_t> parse_id(std::string_view text, std::string_view what) {
+  std::optional<uint64_t> id = parse_u64(text);
+  // The highest number stands for "none" in the kernel's calls.
+  if (!id || *id >= std::numeric_limits<uint32_t>::max())
+    return invalid("invalid " + std::string(what) + " '" + std::string(text) + "'");
+  return static_cast<uint32_t>(*id);
+}
+
+Result<void> set_user(std::string_view words, oci::User& user) {
+  auto [uid, gid] = split_once(words, ':');
+  TRY(user.uid, parse_id(uid, "user"));
+  if (gid) {
+    TRY(user.gid, parse_id(*gid, "group"));
+  }
+  return {};
+}
+
+void add_capability(std::string name, oci::Capabilities& sets) {
+  if (!name.starts_with("CAP_")) name.insert(0, "CAP_");
+  // Never inheritable: a program of another user's would get them by its file.
+  for (std::vector<std::string>* set : {&sets.bounding, &sets.effective, &sets.permitted})
+    set->push_back(name);
+}
+
+Result<oci::Process> process_from_flags(const Call& call, const oci::Process& of_init) {
+  const ParsedFlags& flags = call.flags;
+  oci::Process process = of_init;
+  process.args.assign(call.arguments().begin() + 1, call.arguments().end());
+  if (process.args.empty()) return invalid("process args cannot be empty");
+  process.terminal = flags.boolean("tty");
+  process.console_rows = process.console_columns = 0;
+  if (flags.has("cwd")) process.cwd = flags.text("cwd");
+  if (flags.has("apparmor")) process.apparmor_profile = flags.text("apparmor");
+  if (flags.has("process-label")) process.selinux_label = flags.text("process-label");
+  if (flags.has("no-new-privs")) process.no_new_privileges = flags.boolean("no-new-privs");
+  for (const std::string& variable : flags.list("env")) process.env.push_back(variable);
+  for (const std::string& name : flags.list("cap")) add_capability(name, process.capabilities);
+  if (flags.has("user")) TRY_VOID(set_user(flags.text("user"), process.user));
+  for (const std::string& list : flags.list("additional-gids"))
+    for (std::string_view word : split(list, ',')) {
+      TRY(uint32_t group, parse_id(word, "group"));
+      process.user.additional_gids.push_back(group);
+    }
+  return process;
+}
+
+Result<oci::Process> process_from_file(const std::string& path) {
+  TRY(std::string text, sys::read_file(path, kProcessLimit));
+  TRY_CTX(oci::Process process, oci::parse_process(text), "cannot use '" + path + "'");
+  if (process.args.empty()) return invalid("process args cannot be empty");
+  return process;
+}
+
+// "/below" for every controller; runc's "controller:/path" would spread a process over several.
+Result<std::string> sub_cgroup(const ParsedFlags& flags) {
+  std::string path = flags.text("cgroup");
+  if (path.find(':') != std::string::npos)
+    return Error(ErrorKind::kUnsupported,
+                 "--cgroup '" + path + "': a path for single controllers is not supported")
+        .set_hint("give one path below the container's cgroup for all of them");
+  if (path.empty() || path == "/") return std::string();
+  return path.starts_with('/') ? path : "/" + path;
+}
+
+Result<void> check_status(Status status, const Call& call) {
+  if (status == Status::kStopped)
+    return Error(ErrorKind::kConflict, "cannot exec in a stopped container")
+        .set_hint("container not running");
+  if (status == Status::kPaused && !call.flags.boolean("ignore-paused"))
+    return Error(ErrorKind::kConflict,
+                 "cannot exec in a paused container (use --ignore-paused to override)");
+  if (status == Status::kCreating)
+    return Error(ErrorKind::kConflict, "cannot exec in a container that is being created");
+  return {};
+}
+
+Result<int> run_foreground(const runtime::BundleExecOptions& options, const std::string& pid_file,
+                           const Log& log) {
+  TRY(SignalRelay signals, SignalRelay::block());
+  TRY(runtime::ExecProcess process, runtime::exec_in_bundle(options));
+  warn_all(log, process.warnings());
+  TRY_VOID(write_pid_file(pid_file, process.pid()));
+  sys::Fd console = process.take_console();
+  std::optional<RawTerminal> raw;
+  if (console) raw.emplace(RawTerminal::enter());
+  TRY_VOID(attend({process.pid(), process.pidfd(), console.get(), /*reap_others=*/true}, signals));
+  TRY(runtime::Container::Exit exit, process.reap());
+  return exit.code;
+}
+
+Result<int> run_detached(const runtime::BundleExecOptions& options, const std::string& pid_file,
+                         const Log& log) {
+  TRY(runtime::ExecProcess process, runtime::exec_in_bundle(options));
+  warn_all(log, process.warnings());
+  TRY_VOID(write_pid_file(pid_file, process.pid()));
+  return 0;
+}
+
+Result<int> run_exec(Call& call) {
+  const ParsedFlags& flags = call.flags;
+  TRY(ContainerDir dir, ContainerDir::open(call.globals.root, call.id()));
+  TRY(Record record, dir.read());
+  TRY(Status status, dir.status(record));
+  TRY_VOID(check_status(status, call));
+  TRY(oci::RuntimeSpec spec, kept_spec(dir));
+  runtime::BundleExecOptions options;
+  options.spec = &spec;
+  options.id = record.id;
+  options.bundle = record.bundle;
+  options.init_pid = record.pid;
+  options.init_start_time = record.start_time;
+  options.cgroup = record.cgroup;
+  TRY(options.sub_cgroup, sub_cgroup(flags));
+  if (flags.has("process")) {
+    TRY(options.process, process_from_file(flags.text("process")));
+    // containerd and conmon say it here; the file's own word stands where they do not.
+    if (flags.has("tty")) options.process.terminal = flags.boolean("tty");
+  } else {
+    TRY(options.process, process_from_flags(call, spec.process));
+  }
+  if (flags.integer("preserve-fds") < 0) return invalid("--preserve-fds must not be negative");
+  options.preserve_fds = static_cast<unsigned>(flags.integer("preserve-fds"));
+  options.preserve_fds += pass_listen_fds(options.process);
+  TRY_VOID(check_preserved(options.preserve_fds, call.log));
+  TRY(options.console_socket, absolute_path(flags.text("console-socket")));
+  TRY(options.pidfd_socket, absolute_path(flags.text("pidfd-socket")));
+  options.no_new_keyring = record.no_new_keyring;
+  options.detached = flags.boolean("detach");
+  if (spec.seccomp) {
+    TRY(options.seccomp_cache, seccomp_cache(call.globals));
+  }
+  TRY(std::string pid_file, absolute_path(flags.text("pid-file")));
+  return options.detached ? run_detached(options, pid_file, call.log)
+                          : run_foreground(options, pid_file, call.log);
+}
+
+}  // namespace
+
+const CommandSpec kExec = {
+    .name = "exec",
+    .usage = "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    .summary = "Run one more process in a container; exits with its code",
+    .table = {.flags = kExecFlags, .refused = {}, .interspersed = false},
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = run_exec,
+    .failure_code = kExecFailure,
+    .sealed = true,
+};
+
+}  // namespace wherry::ocicli

@@ -1,0 +1,161 @@
+"""wherry-oci exec: flags, --process, terminals, codes; and console sockets as conmon and the shim use them."""
+import array
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import unittest
+
+from oci_base import ENVIRONMENT, OciTest, config
+
+
+def receive_fd(path: pathlib.Path) -> tuple[threading.Thread, list]:
+    """A listening socket at `path`; the list gets (message, fd) of the one who connects."""
+    got, server = [], socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def accept():
+        with server, server.accept()[0] as connection:
+            message, control, _, _ = connection.recvmsg(4096, socket.CMSG_LEN(4))
+            fds = array.array("i")
+            for level, kind, data in control:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    fds.frombytes(data[:4])
+            got.append((message, fds[0] if fds else -1))
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    return thread, got
+
+
+def read_until(fd: int, end: bytes) -> bytes:
+    data = b""
+    while end not in data:
+        data += os.read(fd, 4096)
+    return data
+
+
+class Exec(OciTest):
+    def test_it_has_the_configurations_process_but_for_what_flags_change(self):
+        self.running("a")
+        self.assertEqual(self.oci_ok("exec", "a", "sh", "-c", "echo $FROM_CONFIG $(id -u) $PWD"), "yes 0 /\n")
+        done = self.oci_ok("exec", "--cwd", "/tmp", "-e", "A=b", "--env", "C=d", "-u", "1000:1000", "-g", "2000", "a",
+                           "sh", "-c", "echo $A $C $(id -u):$(id -g) $(id -G) $PWD")
+        self.assertEqual(done, "b d 1000:1000 1000 2000 /tmp\n")
+
+    def test_streams_and_code_are_the_programs(self):
+        self.running("a")
+        done = self.oci("exec", "a", "sh", "-c", "cat; echo oops >&2; exit 42", input="through\n")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (42, "through\n", "oops\n"))
+        self.assertEqual(self.oci("exec", "a", "sh", "-c", "kill -9 $$").returncode, 137)
+
+    def test_it_runs_in_all_namespaces_and_cgroups_of_the_container(self):
+        self.running("a")
+        pid = self.state("a")["pid"]
+        listing = "for n in pid net ipc uts mnt cgroup user; do readlink /proc/self/ns/$n; done"
+        ours = [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("pid", "net", "ipc", "uts", "mnt", "cgroup", "user")]
+        self.assertEqual(self.oci_ok("exec", "a", "sh", "-c", listing).split(), ours)
+        self.assertEqual(set(self.oci_ok("exec", "a", "cut", "-d:", "-f3", "/proc/self/cgroup").split()), {"/"})
+
+    def test_capabilities_are_added_and_never_inheritable(self):
+        self.running("a")
+        show = ("sh", "-c", "grep -E 'Cap(Inh|Eff)|NoNewPrivs' /proc/self/status | cut -f2 | tr '\\n' ' '")
+        plain = self.oci_ok("exec", "a", *show).split()
+        more = self.oci_ok("exec", "--cap", "CAP_NET_RAW", "a", *show).split()
+        self.assertEqual(int(more[1], 16) & ~int(plain[1], 16), 1 << 13)
+        self.assertEqual((plain[0], more[0]), ("0" * 16, "0" * 16))
+        self.assertIn("'CAP_NOPE'", self.oci("exec", "--cap", "CAP_NOPE", "a", "true").stderr)
+
+    def test_users_that_are_no_numbers_are_refused(self):
+        self.running("a")
+        for user in ("1000x", "", "1:", ":1", "99999999999", "-1", "root"):
+            self.oci_fails("exec", f"--user={user}", "a", "true", code=255, says="invalid")
+
+    def test_a_process_file_says_it_all(self):
+        self.running("a")
+        file = self.disk / "process.json"
+        self.addCleanup(file.unlink)
+        file.write_text(json.dumps({"args": ["sh", "-c", "echo $X $PWD $(id -u)"], "cwd": "/etc", "env": ["X=y", "PATH=/bin"],
+                                    "user": {"uid": 1000, "gid": 1000}}))
+        self.assertEqual(self.oci_ok("exec", "--process", file, "a"), "y /etc 1000\n")
+        file.write_text("{")
+        self.oci_fails("exec", "--process", file, "a", code=255, says="not JSON")
+        file.write_text('{"args": [], "cwd": "/"}')
+        self.oci_fails("exec", "--process", file, "a", code=255, says="process args cannot be empty")
+
+    def test_detached_it_writes_a_pid_file_and_goes_on(self):
+        self.running("a")
+        file = self.disk / "exec-pid"
+        self.addCleanup(file.unlink)
+        subprocess.run(self.command("exec", "-d", "--pid-file", file, "a", "sleep", "999"), check=True, timeout=60,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pid = int(file.read_text())
+        self.assertEqual(sorted(json.loads(self.oci_ok("ps", "-f", "json", "a"))), sorted([pid, self.state("a")["pid"]]))
+        self.assertIn(b"999", pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
+
+    def test_missing_programs_and_containers_are_told(self):
+        self.running("a")
+        self.oci_fails("exec", "a", "nothere", code=255, says='exec: "nothere": executable file not found in $PATH')
+        self.oci_fails("exec", "a", code=255, says="process args cannot be empty")
+        self.oci_fails("exec", "b", "true", code=255, says="container does not exist")
+
+    def test_working_directories_that_lead_out_are_refused(self):
+        self.running("a")
+        for number in range(3, 12):
+            self.oci_fails("exec", "--cwd", f"/proc/self/fd/{number}", "a", "true", code=255)
+
+
+class Terminals(OciTest):
+    def test_a_console_socket_gets_the_masters_fd_for_create(self):
+        thread, got = receive_fd(self.disk / "console")
+        self.addCleanup((self.disk / "console").unlink)
+        self.create("a", config("sh", "-c", "tty; stty size; read x; echo got $x", terminal=True,
+                                consoleSize={"height": 33, "width": 99}), "--console-socket", self.disk / "console")
+        thread.join(20)
+        (message, master), = got
+        self.assertTrue(message)
+        self.oci_ok("start", "a")
+        self.assertIn(b"33 99", read_until(master, b"99\r\n"))
+        os.write(master, b"word\n")
+        self.assertIn(b"got word", read_until(master, b"got word\r\n"))
+        os.close(master)
+        self.wait_status("a", "stopped")
+
+    def test_a_console_socket_gets_the_masters_fd_for_exec(self):
+        self.running("a")
+        thread, got = receive_fd(self.disk / "console")
+        self.addCleanup((self.disk / "console").unlink)
+        self.oci_ok("exec", "-d", "-t", "--console-socket", self.disk / "console", "a", "sh", "-c", "tty; sleep 1000")
+        thread.join(20)
+        master = got[0][1]
+        self.assertIn(b"/dev/pts/", read_until(master, b"\r\n"))
+        os.close(master)
+
+    def test_a_terminal_needs_a_socket_when_nobody_stays(self):
+        bundle = self.bundle(config("true", terminal=True))
+        self.oci_fails("create", "-b", bundle, "a", says="console")
+        self.oci_fails("create", "-b", self.bundle(config("true")), "--console-socket", "/nothere", "a", says="console socket")
+        self.oci_fails("create", "-b", bundle, "--console-socket", "/nothere", "a", says="/nothere")
+
+    def test_run_in_the_foreground_relays_the_callers_terminal(self):
+        bundle = self.bundle(config("sh", "-c", "stty size; read x; echo got $x; exit 4", terminal=True))
+        master, slave = os.openpty()
+        os.set_inheritable(slave, True)
+        subprocess.run(["stty", "rows", "20", "cols", "70"], stdin=slave, check=True)
+        with subprocess.Popen(self.command("run", "-b", bundle, "a"), stdin=slave, stdout=slave, stderr=slave,
+                              env=ENVIRONMENT, start_new_session=True) as process:
+            self.assertIn(b"20 70", read_until(master, b"70\r\n"))
+            os.write(master, b"word\r")
+            self.assertIn(b"got word", read_until(master, b"got word\r\n"))
+            self.assertEqual(process.wait(20), 4)
+        settings = subprocess.run(["stty", "-a"], stdin=slave, check=True, capture_output=True, text=True).stdout
+        self.assertIn(" echo ", settings, "the terminal was left raw")
+        os.close(master)
+        os.close(slave)
+
+
+if __name__ == "__main__":
+    unittest.main()
