@@ -1,4 +1,5 @@
 // What only CAP_SYS_ADMIN may see of an overlay's upper directory: its trusted.* attributes.
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -69,7 +70,7 @@ class Finder {
     TRY_CTX(std::vector<std::string> names, sys::list_dir(dir.get()),
             "cannot list '" + shown(path) + "'");
     for (const std::string& name : names) {
-      std::string below = path.empty() ? name : path + "/" + name;
+      std::string below = path.empty() ? name : fmt::format("{}/{}", path, name);
       struct stat info{};
       if (fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         return Error::from_errno(errno, "cannot look at '" + shown(below) + "'");

@@ -52,9 +52,9 @@ Result<std::string> read_head(int fd) {
   return head;
 }
 
-Result<std::string> read_rest(std::string head, int fd) {
+Result<std::string> read_rest(std::string_view head, int fd) {
   TRY_CTX(std::string rest, sys::read_all(fd, kMaxDockerfile), "cannot read standard input");
-  return head + rest;
+  return std::string(head).append(rest);
 }
 
 // A helper that has ended makes the pipe break; its report says why.
@@ -167,7 +167,7 @@ Result<Context> from_stdin(const std::string& dockerfile, store::Store& store) {
   if (!starts_like_archive(head)) {
     if (!dockerfile.empty())
       return invalid("cannot use '" + dockerfile + "': standard input is a Dockerfile, no archive");
-    TRY(context.dockerfile, read_rest(std::move(head), STDIN_FILENO));
+    TRY(context.dockerfile, read_rest(head, STDIN_FILENO));
     return context;
   }
   TRY(store::LayerDraft draft, unpack_context(head, store));

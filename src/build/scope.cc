@@ -1,4 +1,5 @@
 // ARG's scope in one stage.
+#include <fmt/format.h>
 #include <algorithm>
 #include <utility>
 
@@ -65,7 +66,8 @@ Scope::RunEnv Scope::run_env(const std::vector<std::string>& env) const {
   for (const auto& [name, value] : declared_)
     if (value && !known(name)) result.visible.push_back(name + "=" + *value);
   for (const auto& [name, value] : build_args_)
-    if (is_proxy_arg(name) && !known(name)) result.hidden.push_back(name + "=" + value);
+    if (is_proxy_arg(name) && !known(name))
+      result.hidden.push_back(fmt::format("{}={}", name, value));
   return result;
 }
 

@@ -134,7 +134,8 @@ Result<int> pull_images(Invocation& call) {
   if (!is_name_only(name)) return tag_with_all_tags();
   TRY(engine::Engine * engine, call.context.engine());
   TRY(std::vector<std::string> tags, engine->remote_tags(name));
-  for (const std::string& tag : tags) TRY_VOID(pull_one(*engine, name + ":" + tag, call.flags));
+  for (const std::string& tag : tags)
+    TRY_VOID(pull_one(*engine, fmt::format("{}:{}", name, tag), call.flags));
   return 0;
 }
 

@@ -101,14 +101,14 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   auto undo = on_exit(forget);
   TRY_VOID(failpoint("engine.exec.prepared"));
   Result<monitor::Client> launched = launch_monitor(config);
-  if (!launched) return explain_failure(std::move(launched.error()), record, view);
+  if (!launched) return explain_failure(launched.error(), record, view);
   auto client = std::make_shared<monitor::Client>(std::move(*launched));
   if (!request.detach) {
     TRY_VOID(client->send(monitor::WatchExit{}));
     TRY_VOID(client->send(monitor::Attach{request.interactive, true, true}));
   }
   if (Result<void> started = client->call(monitor::Start{}); !started)
-    return explain_failure(std::move(started.error()), record, view);
+    return explain_failure(started.error(), record, view);
   TRY_VOID(failpoint("engine.exec.started"));
   undo.release();
   if (request.detach) return ExecResult{id, nullptr};

@@ -1,6 +1,7 @@
 #include "engine/host_facts.h"
 
 #include <dirent.h>
+#include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -49,12 +50,13 @@ void add_devices(int directory, const std::string& path, int depth,
     if (is_private_name(name) || devices.size() >= kMaxDevices ||
         fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
       continue;
+    std::string full = fmt::format("{}/{}", path, name);
     if (S_ISDIR(info.st_mode)) {
       if (Result<sys::Fd> below =
               sys::open_at(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
-        add_devices(below->get(), path + "/" + name, depth + 1, devices);
+        add_devices(below->get(), full, depth + 1, devices);
     } else if (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) {
-      devices.push_back({path + "/" + name, S_ISCHR(info.st_mode) ? 'c' : 'b', major(info.st_rdev),
+      devices.push_back({full, S_ISCHR(info.st_mode) ? 'c' : 'b', major(info.st_rdev),
                          minor(info.st_rdev), info.st_mode & 07777, info.st_uid, info.st_gid});
     }
   }

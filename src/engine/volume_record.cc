@@ -1,5 +1,7 @@
 #include "engine/volume_record.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -53,7 +55,7 @@ Result<void> check_pairs(const VolumeFilter::Pairs& filters, std::span<const cha
           .set_hint("filters: " + names);
     }
     if ((key == "dangling" || key == "all") && !truth(value))
-      return Error(ErrorKind::kInvalidArgument, "invalid filter '" + key + "=" + value + "'");
+      return Error(ErrorKind::kInvalidArgument, fmt::format("invalid filter '{}={}'", key, value));
   }
   return {};
 }
