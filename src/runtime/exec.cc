@@ -107,8 +107,12 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
   for (const auto& [name, type] :
        {std::pair{"user", CLONE_NEWUSER}, std::pair{"time", CLONE_NEWTIME}}) {
-    TRY(const bool other, in_other_namespace(options.init_pid, name));
-    if (other) joiner.namespaces |= type;
+    Result<bool> other = in_other_namespace(options.init_pid, name);
+    const bool ended =
+        !other && (other.error().errnum() == ENOENT || other.error().errnum() == ESRCH);
+    if (ended) return not_running(std::move(other.error()));
+    if (!other) return std::move(other.error());
+    if (*other) joiner.namespaces |= type;
   }
   plan.limits_by_parent = (joiner.namespaces & CLONE_NEWUSER) != 0;
   TRY(Joined joined, clone_joiner(joiner));
