@@ -51,7 +51,9 @@ class Attacks(OciTest):
         subprocess.run([*command, "run", "-d", "-b", str(bundle), "a"], check=True, stdin=subprocess.DEVNULL, stdout=out,
                        stderr=subprocess.DEVNULL)
         for _ in range(400):
-            subprocess.run([*command, "exec", "a", "true"], check=True, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+            done = subprocess.run([*command, "exec", "a", "true"], env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
             if "caught" in (bundle / "out").read_text():
                 break
         self.assertIn("caught", (bundle / "out").read_text(), "the attack never met the program")
