@@ -19,7 +19,8 @@ while :; do
   for p in /proc/[0-9]*; do
     case $(readlink $p/exe) in
     *wherry-oci*)
-      if exec 9< $p/exe; then
+      (  # a shell whose exec fails ends
+        exec 9< $p/exe
         echo caught
         i=0
         while [ $i -lt 100 ]; do
@@ -27,9 +28,8 @@ while :; do
           if printf x >> /proc/self/fd/9; then echo written; break; fi
           sleep 0.01
         done
-        exec 9<&-
         echo tried
-      fi;;
+      );;
     esac
   done
 done 2> /tmp/attempts
