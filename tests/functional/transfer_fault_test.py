@@ -55,6 +55,7 @@ class KilledPull(RegistryTest):
 
     def test_a_kill_while_bytes_arrive(self):
         self.registry.repository("slow").add_image("1", [self.layer("big", 2_000_000)])
+        self.registry.faults["GET .*blobs/"] = Fault(stall=1000)  # so that no pull is done before its kill
         for _ in range(3):
             process = self.w.start("pull", self.name("slow", "1"), env=PROMPT, stdin=subprocess.DEVNULL)
             self.w.wait_for(lambda: self.registry.asked("slow/blobs"))
@@ -62,6 +63,7 @@ class KilledPull(RegistryTest):
             process.communicate()
             self.registry.requests.clear()
             self.after_a_fault()
+        self.registry.faults.clear()
         self.pulled("slow")
 
     def test_a_helper_that_is_killed_is_an_error_and_leaves_nothing(self):
