@@ -13,13 +13,14 @@ SRC = TOP / "src"
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 # What a floor may include besides itself: the table of docs/design/floors.md.
-_BELOW_STORE = {"base", "sys", "oci", "archive", "state"}
+_BELOW_STORE = {"base", "sys", "oci", "tree", "archive", "state"}
 _ENGINE = _BELOW_STORE | {"runtime", "names", "network", "store", "monitor", "transfer", "engine"}
 ALLOWED = {
     "base": set(),
     "sys": {"base"},
     "oci": {"base"},
-    "archive": {"base", "sys"},
+    "tree": {"base", "sys"},
+    "archive": {"base", "sys", "tree"},
     "state": {"base", "sys"},
     "wire": {"base", "sys", "oci"},
     "runtime": {"base", "sys", "oci"},
