@@ -33,10 +33,7 @@ Result<void> Layer::settle() {
     return {};
   }
   diff_id = packed.diff_id;
-  return draft->finish({.diff_id = packed.diff_id,
-                        .tar_size = packed.tar_size,
-                        .files_size = packed.files_size,
-                        .blob = {}});
+  return draft->finish({.diff_id = packed.diff_id, .tar_size = packed.tar_size, .blob = {}});
 }
 
 Result<Digest> Chain::identity() const {
@@ -66,11 +63,26 @@ bool Chain::settles_within(int timeout_ms) const {
   return true;
 }
 
-store::MountPlan Chain::mount_plan() const {
-  store::MountPlan plan;
-  for (const LayerPtr& layer : layers_)
-    if (!layer->empty) plan.lower.push_back(layer->path);
-  std::ranges::reverse(plan.lower);
+bool Chain::mixed() const {
+  bool drafts = false;
+  for (const LayerPtr& layer : layers_) {
+    if (!layer->draft && !layer->empty && drafts) return true;
+    drafts = drafts || layer->draft;
+  }
+  return false;
+}
+
+Result<store::MountPlan> Chain::mount_plan(store::Store& store) const {
+  if (mixed()) return Error(ErrorKind::kInternal, "a stored layer stands on an unsealed one");
+  std::vector<Digest> stored;
+  std::vector<const store::LayerDraft*> drafts;
+  for (const LayerPtr& layer : layers_) {
+    if (layer->draft) drafts.push_back(&*layer->draft);
+    if (!layer->draft && !layer->empty) stored.push_back(*layer->diff_id);
+  }
+  TRY(store::MountPlan plan, store.mount_plan(stored));
+  for (const store::LayerDraft* draft : drafts)
+    plan.lower.insert(plan.lower.begin(), draft->tree_path());
   return plan;
 }
 
@@ -96,8 +108,9 @@ Result<std::vector<LayerPtr>> Layers::stored(const std::vector<Digest>& diff_ids
   TRY_VOID(held->hold(diff_ids));
   std::vector<LayerPtr> layers;
   for (const Digest& diff_id : diff_ids) {
+    TRY(bool whole, store_.has_layer(diff_id));
+    if (!whole) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
     auto layer = std::make_shared<Layer>();
-    TRY(layer->path, store_.layer_path(diff_id));
     layer->diff_id = diff_id;
     layers.push_back(std::move(layer));
   }
@@ -110,19 +123,23 @@ LayerPtr Layers::nothing() {
   return layer;
 }
 
-Result<LayerPtr> Layers::seal(store::LayerDraft draft, StepRecord record) {
+Result<LayerPtr> Layers::seal(store::LayerDraft draft, StepRecord step) {
   auto running = [&] {
     return std::ranges::count_if(made_, [](const LayerPtr& each) { return !!each->packing; });
   };
   for (const LayerPtr& each : made_)
     if (static_cast<size_t>(running()) >= kMaxPacking) TRY_VOID(each->settle());
   auto layer = std::make_shared<Layer>();
-  layer->path = draft.tree_path();
-  TRY(layer->packing,
-      archive::Packing::start({.directory = draft.tree(), .lock = draft.lock_fd(), .blob = -1}));
+  TRY(int record, draft.record_fd());
+  TRY(int recipe, draft.recipe_fd());
+  TRY(layer->packing, archive::Packing::start({.directory = draft.tree(),
+                                               .lock = draft.lock_fd(),
+                                               .blob = -1,
+                                               .record = record,
+                                               .recipe = recipe}));
   layer->draft.emplace(std::move(draft));
-  uncommitted_ms_ += record.cost_ms;
-  layer->record.emplace(std::move(record));
+  uncommitted_ms_ += step.cost_ms;
+  layer->record.emplace(std::move(step));
   made_.push_back(layer);
   return layer;
 }
@@ -184,19 +201,15 @@ Result<std::optional<store::Image>> Layers::commit(const std::optional<store::Ne
     return record_steps(done, now);
   };
   TRY(std::optional<store::Image> made, store_.commit(std::move(drafts), image, within));
-  for (const LayerPtr& layer : done) {
-    layer->record.reset();
-    if (layer->empty) continue;
-    TRY(layer->path, store_.layer_path(*layer->diff_id));
-  }
+  for (const LayerPtr& layer : done) layer->record.reset();
   used_.clear();
   image_rows_.clear();
   uncommitted_ms_ = 0;
   return made;
 }
 
-Result<bool> Layers::commit_when_due() {
-  if (uncommitted_ms_ < kCommitAfterMs) return false;
+Result<bool> Layers::commit_when_due(const Chain& chain) {
+  if (uncommitted_ms_ < kCommitAfterMs && !chain.mixed()) return false;
   TRY([[maybe_unused]] auto none, commit({}));
   return true;
 }

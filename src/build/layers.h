@@ -33,8 +33,11 @@ class Chain {
   bool settles_within(int timeout_ms) const;
   // The helper that identity() would wait for; -1: none.
   int pending_fd() const;
-  // For an overlay: without layers that change nothing.
-  store::MountPlan mount_plan() const;
+  // What an overlay needs to show it: the layers that are in the store merged, the trees of those
+  // that are not above them. Not of a chain that is mixed().
+  Result<store::MountPlan> mount_plan(store::Store& store) const;
+  // A layer of the store stands on one that this build has made and not committed.
+  bool mixed() const;
   // For an image's configuration; waits as identity() does.
   Result<std::vector<Digest>> diff_ids() const;
 
@@ -53,7 +56,6 @@ struct StepRecord {
 struct Layer {
   std::optional<Digest> diff_id;  // empty while a helper computes, and of one that changes nothing
   bool empty = false;
-  std::string path;  // the tree, absolute; another one after the commit
   // Only of what this build has made and not committed.
   std::optional<store::LayerDraft> draft;
   std::optional<archive::Packing> packing;
@@ -89,9 +91,9 @@ class Layers {
   // Everything made so far, and the image when there is one, becomes durable. Failpoint:
   // build.packed.
   Result<std::optional<store::Image>> commit(const std::optional<store::NewImage>& image);
-  // As commit(), when more than about two seconds of work would be lost. True: it was, and layers
-  // may be in other places now.
-  Result<bool> commit_when_due();
+  // As commit(), when more than about two seconds of work would be lost or the chain is mixed.
+  // True: it was, and what was a tree before is in the store now.
+  Result<bool> commit_when_due(const Chain& chain);
 
  private:
   Result<void> record_steps(const std::vector<LayerPtr>& done, int64_t now);

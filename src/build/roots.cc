@@ -9,7 +9,7 @@ namespace wherry::build {
 Result<const SourceTree*> Roots::open(const std::string& key, const std::string& name,
                                       const Chain& chain) {
   if (auto found = mounted_.find(key); found != mounted_.end()) return &found->second.tree;
-  store::MountPlan below = chain.mount_plan();
+  TRY_CTX(store::MountPlan below, chain.mount_plan(store_), "cannot read " + name);
   TRY_CTX(ReadableRoot root, mount_readable(below, store_), "cannot read " + name);
   struct stat layer{};
   // The inode numbers of an image of metadata mean nothing beyond it: no digest is kept under them.

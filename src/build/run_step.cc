@@ -125,7 +125,7 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_run(const Instruction& inst
 Result<std::optional<Layers::Hit>> StageBuilder::run_program(engine::StepRequest request,
                                                              store::LayerDraft& draft,
                                                              const KeyParts& parts) {
-  request.below = state_.chain.mount_plan();
+  TRY(request.below, state_.chain.mount_plan(build_.store));
   // An overlay needs a lower layer, if only an empty one.
   std::optional<store::LayerDraft> nothing;
   if (request.below.empty()) {

@@ -235,7 +235,7 @@ Result<void> StageBuilder::layer_step(const Instruction& instruction, const Prep
   if (!cached) return failed(cached.error(), instruction.place);
   ++(*cached ? build_.cached : build_.ran);
   build_.progress.end(*cached ? Progress::Outcome::kCached : Progress::Outcome::kRan, "");
-  TRY(bool moved, build_.layers.commit_when_due());
+  TRY(bool moved, build_.layers.commit_when_due(state_.chain));
   if (moved) build_.roots.clear();
   return {};
 }

@@ -20,7 +20,8 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_workdir(const Instruction& 
   KeyParts parts("WORKDIR", instruction.original);
   parts.add("path", path).add("user", user);
   auto make = [this, path, user](store::LayerDraft& draft) -> Result<std::optional<Layers::Hit>> {
-    TRY(sys::Fd root, mount_writable(state_.chain.mount_plan(), draft));
+    TRY(store::MountPlan below, state_.chain.mount_plan(build_.store));
+    TRY(sys::Fd root, mount_writable(below, draft));
     Owner owner;
     if (!user.empty()) {
       TRY(runtime::ResolvedUser known, runtime::lookup_user(root.get(), user));

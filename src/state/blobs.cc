@@ -33,6 +33,11 @@ Result<std::optional<BlobRow>> get_blob(Database& database, std::string_view dig
   return std::optional<BlobRow>(blob_of(statement));
 }
 
+Result<std::vector<BlobRow>> list_blobs(Database& database) {
+  TRY(Statement statement, database.prepare(std::string(kColumns) + "ORDER BY digest"));
+  return collect(statement, blob_of);
+}
+
 Result<std::vector<BlobRow>> blobs_of(Database& database, std::string_view diff_id) {
   TRY(Statement statement, database.prepare(std::string(kColumns) +
                                             "WHERE diff_id=?1 ORDER BY created_ns DESC, digest"));

@@ -23,6 +23,7 @@ Result<void> insert_blob(Database& database, const BlobRow& row);
 // With what is known of its places. Deleting a layer deletes its blobs' rows as well.
 Result<void> delete_blob(Database& database, const std::string& digest);
 Result<std::optional<BlobRow>> get_blob(Database& database, std::string_view digest);
+Result<std::vector<BlobRow>> list_blobs(Database& database);
 // Newest first.
 Result<std::vector<BlobRow>> blobs_of(Database& database, std::string_view diff_id);
 

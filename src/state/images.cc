@@ -1,5 +1,7 @@
 #include "state/images.h"
 
+#include <algorithm>
+
 #include "state/rows.h"
 
 namespace wherry::state {
@@ -102,6 +104,12 @@ Result<std::vector<LayerRow>> layers_of(Database& database, std::string_view ima
   return collect(statement, layer_of);
 }
 
+Result<std::vector<LayerRow>> list_layers(Database& database) {
+  TRY(Statement statement,
+      database.prepare("SELECT diff_id,size,tar_size,created_ns FROM layers ORDER BY diff_id"));
+  return collect(statement, layer_of);
+}
+
 Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view diff_id) {
   TRY(Statement statement,
       database.prepare("SELECT diff_id,size,tar_size,created_ns FROM layers WHERE diff_id=?1"));
@@ -116,6 +124,29 @@ Result<std::vector<std::string>> manifests_with(Database& database, std::string_
                        "(SELECT image_id FROM image_layers WHERE diff_id=?1)"));
   statement.bind(1, diff_id);
   return collect(statement, first_text);
+}
+
+Result<std::vector<std::string>> foreign_manifests_with(Database& database,
+                                                        std::string_view diff_id) {
+  TRY(Statement statement,
+      database.prepare("SELECT manifest FROM images WHERE made_here=0 AND id IN "
+                       "(SELECT image_id FROM image_layers WHERE diff_id=?1)"));
+  statement.bind(1, diff_id);
+  return collect(statement, first_text);
+}
+
+Result<bool> has_chain(Database& database, const std::vector<std::string>& diff_ids) {
+  if (diff_ids.empty()) return false;
+  TRY(Statement statement,
+      database.prepare("SELECT image_id FROM image_layers WHERE diff_id=?1 AND position=?2"));
+  statement.bind(1, diff_ids.back()).bind(2, static_cast<int64_t>(diff_ids.size()) - 1);
+  TRY(std::vector<std::string> images,
+      collect(statement, [](const Statement& row) { return row.text(0); }));
+  for (const std::string& image : images) {
+    TRY(std::vector<LayerRow> layers, layers_of(database, image));
+    if (std::ranges::equal(layers, diff_ids, {}, &LayerRow::diff_id)) return true;
+  }
+  return false;
 }
 
 Result<int64_t> layer_users(Database& database, std::string_view diff_id) {

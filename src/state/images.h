@@ -46,9 +46,15 @@ Result<std::vector<ImageRow>> list_images(Database& database);
 
 // Bottom first.
 Result<std::vector<LayerRow>> layers_of(Database& database, std::string_view image_id);
+Result<std::vector<LayerRow>> list_layers(Database& database);
 Result<std::optional<LayerRow>> get_layer(Database& database, std::string_view diff_id);
 // The manifests of the images that have this layer.
 Result<std::vector<std::string>> manifests_with(Database& database, std::string_view diff_id);
+// Of them those that came with their image.
+Result<std::vector<std::string>> foreign_manifests_with(Database& database,
+                                                        std::string_view diff_id);
+// Whether an image has exactly these layers, lowest first.
+Result<bool> has_chain(Database& database, const std::vector<std::string>& diff_ids);
 // How many images have this layer.
 Result<int64_t> layer_users(Database& database, std::string_view diff_id);
 // Whether an image or a step of the build cache needs this layer.

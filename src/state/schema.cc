@@ -82,6 +82,16 @@ CREATE TABLE file_digests(
   digest TEXT NOT NULL,
   PRIMARY KEY(device, inode)) WITHOUT ROWID;
 )sql",
+    // 3
+    R"sql(
+CREATE TABLE trees(
+  chain TEXT PRIMARY KEY NOT NULL,
+  tree TEXT NOT NULL,
+  layers TEXT NOT NULL,
+  entries INTEGER NOT NULL,
+  size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX trees_by_tree ON trees(tree);
+)sql",
 };
 
 Result<void> execute(sqlite3* connection, const std::string& sql) {

@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "state/blobs.h"
+#include "store/snapshot.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
@@ -48,26 +49,26 @@ Result<Checked> check(const NewImage& image, int64_t now) {
   return checked;
 }
 
-// Puts the layer in its place unless it is there, and its blob. True: it was moved.
-Result<bool> place_layer(const Places& places, state::Database& database, Incoming& incoming,
-                         const LayerFacts& facts, int64_t now) {
+// Puts the layer in its place unless it is there whole, and its blob. True: it was moved.
+Result<bool> place_layer(const Places& places, state::Database& database, LayerDraft& draft,
+                         int64_t now) {
+  const LayerFacts& facts = *draft.facts();
   const Digest& diff_id = facts.diff_id;
   TRY(auto known, state::get_layer(database, diff_id.str()));
-  bool there = sys::exists_at(places.layers.get(), diff_id.hex() + "/" + kTree);
-  bool keep = known && there;
+  bool keep = known && is_whole(places, diff_id);
   if (!known)
-    TRY_VOID(state::insert_layer(database, {diff_id.str(), static_cast<int64_t>(facts.files_size),
+    TRY_VOID(state::insert_layer(database, {diff_id.str(), static_cast<int64_t>(draft.files_size()),
                                             static_cast<int64_t>(facts.tar_size), now}));
   if (facts.blob)
-    TRY_VOID(place_blob(places, database, incoming, kDraftBlob, *facts.blob, diff_id, now));
+    TRY_VOID(
+        place_blob(places, database, draft.incoming(), kDraftBlob, *facts.blob, diff_id, now));
   if (keep) return false;
-  // Without a record it is what a dead writer left, without a tree it is damaged: nothing vouches
-  // for it.
+  // Without a record it is what a dead writer left, else it is damaged: nothing vouches for it.
   if (sys::exists_at(places.layers.get(), diff_id.hex())) {
     TRY(Incoming trash, Incoming::create(places, database));
     TRY_VOID(trash.take_layer(diff_id));
   }
-  TRY_VOID(incoming.move_to_layers(diff_id));
+  TRY_VOID(draft.incoming().move_to_layers(diff_id));
   TRY_VOID(failpoint("store.layer.renamed"));
   return true;
 }
@@ -117,10 +118,15 @@ Result<Digest> record_image(state::Database& database, const NewImage& image,
   return checked.id;
 }
 
-Result<void> sync_drafts(const Places& places, const std::vector<LayerDraft>& layers) {
-  for (const LayerDraft& layer : layers)
+Result<void> seal_drafts(std::vector<LayerDraft>& layers) {
+  for (LayerDraft& layer : layers) {
     if (!layer.facts()) return Error(ErrorKind::kInternal, "an unfinished layer was committed");
-  if (layers.empty()) return {};
+    TRY_VOID_CTX(layer.seal(), "cannot seal layer '" + layer.facts()->diff_id.str() + "'");
+  }
+  return {};
+}
+
+Result<void> sync_files(const Places& places) {
   {
     TraceScope trace("store.sync");
     TRY_VOID(sys::sync_filesystem(places.incoming.get()));
@@ -128,11 +134,30 @@ Result<void> sync_drafts(const Places& places, const std::vector<LayerDraft>& la
   return failpoint("store.layer.synced");
 }
 
+// The layers of an image as they are before the transaction: those that come with it, else those
+// that are here.
+Result<std::vector<LayerFolder>> folders_of(const Places& places, const std::vector<Digest>& chain,
+                                            const std::vector<LayerDraft>& drafts) {
+  std::vector<LayerFolder> folders;
+  for (const Digest& diff_id : chain) {
+    auto draft = std::ranges::find_if(
+        drafts, [&](const LayerDraft& each) { return each.facts()->diff_id == diff_id; });
+    if (draft == drafts.end()) {
+      TRY(sys::Fd folder, open_layer(places, diff_id));
+      folders.push_back({diff_id, std::move(folder)});
+    } else {
+      TRY(sys::Fd folder, sys::open_at(draft->folder(), ".", O_RDONLY | O_DIRECTORY));
+      folders.push_back({diff_id, std::move(folder)});
+    }
+  }
+  return folders;
+}
+
 Result<void> place_layers(const Places& places, state::Database& database,
                           std::vector<LayerDraft>& layers, int64_t now) {
   bool moved = false;
   for (LayerDraft& layer : layers) {
-    TRY(bool placed, place_layer(places, database, layer.incoming(), *layer.facts(), now));
+    TRY(bool placed, place_layer(places, database, layer, now));
     moved = moved || placed;
   }
   if (moved) TRY_VOID(sys::sync_dir(places.layers.get()));
@@ -151,22 +176,32 @@ Result<void> place_blob(const Places& places, state::Database& database, Incomin
                                        static_cast<int64_t>(blob.size), blob.media_type, now});
 }
 
-Result<std::vector<Digest>> commit_images(state::Database& database, const Places& places,
-                                          std::vector<LayerDraft> layers,
+Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<LayerDraft> layers,
                                           std::span<const NewImage> images,
                                           const std::function<Result<void>()>& within) {
   TraceScope trace("store.commit");
+  state::Database& database = state.database;
+  const Places& places = state.places;
   const int64_t now = wall_clock_ns();
   std::vector<Checked> checked;
   for (const NewImage& image : images) {
     TRY(Checked one, check(image, now));
     checked.push_back(std::move(one));
   }
-  TRY_VOID(sync_drafts(places, layers));
+  TRY(auto objects, state.hold_objects());
+  TRY_VOID(seal_drafts(layers));
+  std::vector<NewTree> trees;
+  for (const Checked& image : checked) {
+    TRY(auto folders, folders_of(places, image.config.diff_ids, layers));
+    TRY(NewTree tree, NewTree::make(state, folders));
+    trees.push_back(std::move(tree));
+  }
+  if (!layers.empty() || !trees.empty()) TRY_VOID(sync_files(places));
   std::vector<Digest> ids;
   {
     TRY(auto transaction, database.begin());
     TRY_VOID(place_layers(places, database, layers, now));
+    for (NewTree& tree : trees) TRY_VOID(tree.place(state));
     for (size_t i = 0; i < images.size(); ++i) {
       TRY(Digest id, record_image(database, images[i], checked[i]));
       ids.push_back(std::move(id));
@@ -185,7 +220,7 @@ Result<std::optional<Image>> Store::commit(std::vector<LayerDraft> layers,
   std::span<const NewImage> images;
   if (image) images = {&*image, 1};
   TRY(std::vector<Digest> ids,
-      commit_images(state_->database, state_->places, std::move(layers), images, within));
+      commit_images(*state_, std::move(layers), images, within));
   if (ids.empty()) return std::optional<Image>();
   TRY(Image made, find(ids.front().str()));
   return std::optional<Image>(std::move(made));

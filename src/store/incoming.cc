@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "state/blobs.h"
 #include "state/images.h"
+#include "store/objects.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -75,18 +76,42 @@ Result<void> take_unrecorded(const Places& places, state::Database& database,
   return transaction.commit();
 }
 
-// The lock is held by the caller.
-Result<void> remove_entry(const Places& places, state::Database& database, const std::string& name,
-                          int lock_fd) {
-  Result<Moves> moves = listed(lock_fd);
-  Result<void> taken = moves ? take_unrecorded(places, database, name, *moves)
-                             : Result<void>(std::move(moves.error()));
-  if (taken && !moves->held.empty())
-    taken = forget_unneeded_layers(places, database, moves->held, name);
-  Result<void> removed = sys::remove_tree_at(places.incoming.get(), name);
+// The objects that the entry's own layer and those it has taken name.
+Result<std::vector<ObjectRef>> named_objects(const Places& places, const std::string& name) {
+  std::vector<ObjectRef> refs;
+  auto add = [&](int layer) {
+    // One that is missing or torn was not acted upon yet.
+    Result<ObjectIndex> index = ObjectIndex::open(layer);
+    if (index) refs.insert(refs.end(), index->refs().begin(), index->refs().end());
+  };
+  Result<sys::Fd> entry =
+      sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!entry && entry.error().errnum() == ENOENT) return refs;
+  if (!entry) return std::move(entry.error());
+  add(entry->get());
+  TRY(std::vector<std::string> inside, sys::list_dir(entry->get()));
+  for (const std::string& folder : inside) {
+    if (!Digest::from_hex(folder)) continue;
+    TRY(sys::Fd layer, sys::open_at(entry->get(), folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    add(layer.get());
+  }
+  std::ranges::sort(refs);
+  refs.erase(std::ranges::unique(refs).begin(), refs.end());
+  return refs;
+}
+
+// The lock is held by the caller. The bytes of objects that went.
+Result<uint64_t> remove_entry(const Places& places, state::Database& database,
+                              const std::string& name, int lock_fd) {
+  TRY(Moves moves, listed(lock_fd));
+  TRY_VOID(take_unrecorded(places, database, name, moves));
+  if (!moves.held.empty()) TRY_VOID(forget_unneeded_layers(places, database, moves.held, name));
+  TRY(std::vector<ObjectRef> objects, named_objects(places, name));
+  TRY(uint64_t bytes, release_objects(places, std::move(objects)));
+  TRY_VOID(sys::remove_tree_at(places.incoming.get(), name));
   // The lock file goes last: while it is there a sweep finds what is left.
-  if (taken && removed) unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);
-  return taken ? removed : taken;
+  unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);
+  return bytes;
 }
 
 }  // namespace
@@ -111,9 +136,13 @@ Incoming::Incoming(Incoming&& other) noexcept
       directory_(std::move(other.directory_)) {}
 
 Incoming::~Incoming() {
-  if (places_ == nullptr) return;
-  [[maybe_unused]] Result<void> left_to_sweep =
-      remove_entry(*places_, *database_, name_, lock_.fd());
+  if (places_ != nullptr) [[maybe_unused]]
+    Result<uint64_t> left_to_sweep = dispose();
+}
+
+Result<uint64_t> Incoming::dispose() {
+  const Places* places = std::exchange(places_, nullptr);
+  return remove_entry(*places, *database_, name_, lock_.fd());
 }
 
 Result<void> Incoming::list(const Moves& moves, bool sync) {
@@ -172,8 +201,9 @@ Result<void> sweep_incoming(const Places& places, state::Database& database) {
     TRY(auto lock, sys::FileLock::try_acquire(places.incoming.get(), lock_name(name),
                                               sys::FileLock::Mode::kExclusive));
     if (!lock) continue;
-    Result<void> removed = remove_entry(places, database, name, lock->fd());
-    if (!removed && first) first = std::move(removed);
+    Result<uint64_t> removed = remove_entry(places, database, name, lock->fd());
+    if (removed || removed.error().kind() == ErrorKind::kUnavailable) continue;
+    if (first) first = std::move(removed.error());
   }
   return first;
 }

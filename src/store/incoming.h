@@ -6,9 +6,10 @@
 //                            that must stay as long as the lock is held (store/lease.h)
 //   incoming/<random>/       the thing
 // An entry whose lock is free belongs to nobody: sweep_incoming removes it, and of the layers and
-// blobs it lists those that no record knows, of those it held those that nobody needs. So a death
-// at any point leaves only what a sweep finds, and a sweep costs as much as there is in incoming/,
-// not as the store is large.
+// blobs it lists those that no record knows, of those it held those that nobody needs. Objects go
+// with the last layer or entry that names them (`index`, store/object_index.h); while somebody
+// brings layers the entry stays for a later sweep. So a death at any point leaves only what a sweep
+// finds, and a sweep costs as much as there is in incoming/, not as the store is large.
 #pragma once
 
 #include <string>
@@ -27,6 +28,8 @@ struct Places {
   sys::Fd layers;
   sys::Fd incoming;
   sys::Fd blobs;  // blobs/sha256
+  sys::Fd objects;
+  sys::Fd trees;
 };
 
 // What an entry is about to move, and what it holds.
@@ -59,6 +62,9 @@ class Incoming {
   Result<void> move_to_blobs(const char* name, const Digest& blob);
   // Takes layers/<hex> into this entry, to be removed with it. A missing one is fine.
   Result<void> take_layer(const Digest& diff_id);
+  // Removes the entry now, and says how many bytes of objects went with it; the destructor has
+  // nothing left to do then. kUnavailable: somebody brings layers just now; a sweep will do it.
+  Result<uint64_t> dispose();
 
  private:
   Incoming(const Places& places, state::Database& database, std::string name, sys::FileLock lock,

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "store/layer_folder.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -12,25 +13,45 @@ namespace wherry::store {
 Result<LayerDraft> Store::new_layer() {
   const Places& places = state_->places;
   TRY_CTX(Incoming incoming, Incoming::create(places, state_->database), "cannot begin a layer");
-  TRY_CTX(sys::Fd tree, sys::make_dir_at(incoming.directory(), kTree, 0755),
+  LayerDraft draft(places, std::move(incoming));
+  TRY_CTX(draft.tree_, sys::make_dir_at(draft.folder(), kTree, 0755), "cannot begin a layer");
+  TRY_CTX([[maybe_unused]] sys::Fd work, sys::make_dir_at(draft.folder(), kWork, 0700),
           "cannot begin a layer");
-  TRY_CTX(sys::Fd work, sys::make_dir_at(incoming.directory(), kWork, 0700),
-          "cannot begin a layer");
-  std::string directory = places.root + "/" + kIncoming + "/" + incoming.name() + "/";
-  return LayerDraft(std::move(incoming), std::move(tree), directory + kTree, directory + kWork);
+  std::string directory = places.root + "/" + kIncoming + "/" + draft.incoming_.name() + "/";
+  draft.tree_path_ = directory + kTree;
+  draft.work_path_ = directory + kWork;
+  return draft;
 }
 
-Result<int> LayerDraft::blob_fd() {
-  if (!blob_) {
-    TRY_CTX(blob_, sys::open_at(incoming_.directory(), kDraftBlob, O_RDWR | O_CREAT | O_EXCL, 0600),
-            "cannot keep a layer's blob");
+Result<LayerDraft> Store::new_archive_layer() {
+  TRY_CTX(auto objects, state_->hold_objects(), "cannot begin a layer");
+  TRY_CTX(Incoming incoming, Incoming::create(state_->places, state_->database),
+          "cannot begin a layer");
+  LayerDraft draft(state_->places, std::move(incoming));
+  draft.objects_ = std::move(objects);
+  return draft;
+}
+
+Result<int> LayerDraft::file(sys::Fd& fd, const char* name) {
+  if (!fd) {
+    TRY_CTX(fd, sys::open_at(folder(), name, O_RDWR | O_CREAT | O_EXCL, 0600),
+            "cannot make a layer's '" + std::string(name) + "'");
   }
-  return blob_.get();
+  return fd.get();
+}
+Result<int> LayerDraft::blob_fd() {
+  return file(blob_, kDraftBlob);
+}
+Result<int> LayerDraft::record_fd() {
+  return file(record_, kRecord);
+}
+Result<int> LayerDraft::recipe_fd() {
+  return file(recipe_, kRecipe);
 }
 
 Result<void> LayerDraft::finish(LayerFacts facts) {
   if (facts_) return Error(ErrorKind::kInternal, "a layer was finished twice");
-  Moves moves{{facts.diff_id}, {}};
+  Moves moves{{facts.diff_id}, {}, {}};
   if (facts.blob) {
     struct stat info{};
     if (!blob_) return Error(ErrorKind::kInternal, "a layer was finished without its blob");
@@ -41,24 +62,40 @@ Result<void> LayerDraft::finish(LayerFacts facts) {
                                             std::to_string(info.st_size) + " bytes, not " +
                                             std::to_string(facts.blob->size));
     moves.blobs.push_back(facts.blob->digest);
-  } else if (blob_ && unlinkat(incoming_.directory(), kDraftBlob, 0) != 0) {
+  } else if (blob_ && unlinkat(folder(), kDraftBlob, 0) != 0) {
     return Error::from_errno(errno, "cannot drop a layer's blob");
   }
-  // What an overlay needed while the tree was its upper must not travel into layers/.
-  TRY_VOID(sys::remove_tree_at(incoming_.directory(), kWork));
+  TRY_CTX(LayerContents contents, read_layer(folder()), "layer '" + facts.diff_id.str() + "'");
+  files_size_ = contents.files_size;
+  TRY_VOID(write_object_index(folder(), contents.objects));
   TRY_VOID(incoming_.list(moves, /*sync=*/false));
+  if (!tree_) {
+    TRY_CTX([[maybe_unused]] Admitted admitted, admit_objects(*places_, folder()),
+            "layer '" + facts.diff_id.str() + "'");
+    TRY_VOID_CTX(check_objects(*places_, folder()), "layer '" + facts.diff_id.str() + "'");
+  }
   facts_ = std::move(facts);
   return {};
 }
 
-Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+Result<void> LayerDraft::seal() {
+  if (!tree_) return {};
+  TRY_VOID(seal_upper(*places_, folder()));
+  tree_.reset();
+  return check_objects(*places_, folder());
+}
+
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd, const Places& places) {
   TRY(int blob, draft.blob_fd());
-  return archive::run_unpack(
-      {.tar = tar_fd, .directory = draft.tree(), .lock = draft.lock_fd(), .blob = blob});
+  return archive::run_unpack_layer({.tar = tar_fd,
+                                    .folder = draft.folder(),
+                                    .objects = places.objects.get(),
+                                    .lock = draft.lock_fd(),
+                                    .blob = blob});
 }
 
 LayerFacts facts_of(const archive::Unpacked& layer) {
-  return {layer.diff_id, layer.tar_size, layer.files_size,
+  return {layer.diff_id, layer.tar_size,
           Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)}};
 }
 

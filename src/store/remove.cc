@@ -1,10 +1,12 @@
 // Store::remove: Docker's rmi. First the records in one transaction, then the files: a death
 // between the two leaves layers that a sweep finds through the list in incoming/.
 #include <algorithm>
+#include <iterator>
 
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "state/blobs.h"
+#include "store/snapshot.h"
 #include "store/store_state.h"
 
 namespace wherry::store {
@@ -90,7 +92,8 @@ Result<bool> in_use(state::Database& database, const std::string& diff_id,
 
 struct Unused {
   Moves moves;
-  uint64_t bytes = 0;
+  std::vector<std::string> snapshots;  // file names
+  uint64_t bytes = 0;                  // of blobs; those of objects are known when they go
 };
 
 // Deletes a layer's rows; its files are to be moved away.
@@ -106,7 +109,13 @@ Result<void> forget_layer(state::Database& database, const state::LayerRow& laye
   }
   TRY_VOID(state::delete_layer(database, layer.diff_id));
   unused.moves.layers.push_back(std::move(diff_id));
-  unused.bytes += static_cast<uint64_t>(layer.size);
+  return {};
+}
+
+// After its layers: chains that nobody can mount any more.
+Result<void> forget_snapshots(state::Database& database, Unused& unused) {
+  TRY(std::vector<std::string> gone, forget_trees(database, unused.moves.layers));
+  std::ranges::move(gone, std::back_inserter(unused.snapshots));
   return {};
 }
 
@@ -137,11 +146,13 @@ Result<Unused> forget_image(state::Database& database, const std::string& image_
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
   TRY_VOID(state::delete_image(database, image_id));
   Unused unused;
+  TRY(unused.snapshots, forget_tree_of(database, layers));
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     TRY(bool needed, in_use(database, layer->diff_id, leased));
     TRY_VOID(needed ? forget_blobs(database, layer->diff_id, unused)
                     : forget_layer(database, *layer, unused));
   }
+  TRY_VOID(forget_snapshots(database, unused));
   return unused;
 }
 
@@ -172,9 +183,11 @@ Result<void> forget_unneeded_layers(const Places& places, state::Database& datab
     TRY(bool needed, in_use(database, diff_id.str(), leased));
     if (row && !needed) TRY_VOID(forget_layer(database, *row, unused));
   }
+  TRY_VOID(forget_snapshots(database, unused));
   TRY_VOID(trash.list(unused.moves, /*sync=*/true));
   TRY_VOID(failpoint("store.lease.before"));
   TRY_VOID(transaction.commit());
+  remove_snapshots(places, unused.snapshots);
   return failpoint("store.lease.recorded");
 }
 
@@ -191,6 +204,7 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
   TRY(Plan plan, found.by_id ? plan_by_id(id, tags, force, container)
                              : plan_by_reference(name_or_id, id, tags, force, container));
   Removed removed;
+  std::vector<std::string> snapshots;
   for (const std::string& tag : plan.untag) {
     TRY_VOID(state::delete_tag(database, tag));
     removed.untagged.push_back(familiar(tag));
@@ -200,11 +214,14 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
     TRY(Unused unused, forget_image(database, id, leased));
     removed.deleted.push_back(id);
     TRY_VOID(take(trash, unused, removed));
+    snapshots = std::move(unused.snapshots);
   }
   TRY_VOID(failpoint("store.remove.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.remove.recorded"));
-  // `trash` takes what is listed and has no record now and removes it.
+  remove_snapshots(state_->places, snapshots);
+  // What is listed and has no record now goes. The image is removed even if its files wait.
+  if (Result<uint64_t> objects = trash.dispose()) removed.bytes += *objects;
   return removed;
 }
 
@@ -220,11 +237,16 @@ Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within
     TRY(bool needed, in_use(database, layer.diff_id, leased));
     if (!needed) TRY_VOID(forget_layer(database, layer, unused));
   }
+  TRY_VOID(forget_snapshots(database, unused));
   TRY_VOID(trash.list(unused.moves, /*sync=*/true));
   TRY_VOID(failpoint("store.prune.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.prune.recorded"));
-  return unused.bytes;
+  remove_snapshots(state_->places, unused.snapshots);
+  Result<uint64_t> objects = trash.dispose();
+  if (!objects && objects.error().kind() != ErrorKind::kUnavailable)
+    return std::move(objects.error());
+  return unused.bytes + objects.value_or(0);
 }
 
 }  // namespace wherry::store

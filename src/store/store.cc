@@ -8,6 +8,8 @@
 #include "base/trace.h"
 #include "state/images.h"
 #include "store/image_sizes.h"
+#include "store/layer_folder.h"
+#include "store/objects.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -28,6 +30,28 @@ Result<sys::Fd> open_place(const std::string& root, const std::string& path) {
     directory = std::move(made);
   }
   return directory;
+}
+
+// <root>/format: the number of the format, one line. A root without it must be new.
+constexpr int kFormat = 2;
+constexpr const char* kFormatFile = "format";
+
+Result<void> check_format(const std::string& root, int layers) {
+  Result<std::string> text = sys::read_file(root + "/" + kFormatFile, 64);
+  if (text && trim(*text) == std::to_string(kFormat)) return {};
+  if (text)
+    return Error(ErrorKind::kUnsupported, "'" + root + "' has the store format '" +
+                                              std::string(trim(*text)) + "', this program knows " +
+                                              std::to_string(kFormat))
+        .set_hint("use the wherry that made it, or another --root");
+  if (text.error().errnum() != ENOENT) return std::move(text.error());
+  TRY(std::vector<std::string> old, sys::list_dir(layers));
+  if (!old.empty())
+    return Error(ErrorKind::kUnsupported,
+                 "'" + root + "' holds layer directories of an early wherry")
+        .set_hint("remove it, or use another --root, and pull or build the images again");
+  TRY(sys::Fd folder, sys::open_file(root, O_RDONLY | O_DIRECTORY));
+  return sys::write_new_file(folder.get(), kFormatFile, std::to_string(kFormat) + "\n", 0600);
 }
 
 Error no_such_image(std::string_view name) {
@@ -109,16 +133,45 @@ Result<FoundImage> find_image(state::Database& database, std::string_view name_o
   return no_such_image(name_or_id);
 }
 
+Result<sys::Fd> open_layer(const Places& places, const Digest& diff_id) {
+  Result<sys::Fd> folder =
+      sys::open_at(places.layers.get(), diff_id.hex(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder && folder.error().errnum() == ENOENT)
+    return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+  return folder;
+}
+
+bool is_whole(const Places& places, const Digest& diff_id) {
+  Result<sys::Fd> folder = open_layer(places, diff_id);
+  return folder && sys::exists_at(folder->get(), kRecord) &&
+         check_objects(places, folder->get()).has_value();
+}
+
+Result<std::shared_ptr<sys::FileLock>> Store::State::hold_objects() {
+  if (std::shared_ptr<sys::FileLock> held = objects_lock.lock()) return held;
+  TRY(sys::Fd root, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
+  TRY(sys::FileLock lock,
+      sys::FileLock::acquire(root.get(), kObjectsLock, sys::FileLock::Mode::kShared));
+  auto held = std::make_shared<sys::FileLock>(std::move(lock));
+  objects_lock = held;
+  return held;
+}
+
 Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
 Store::~Store() = default;
 
 Result<Store> Store::open(state::Database& database, const std::string& root) {
-  TRY_CTX(sys::Fd layers, open_place(root, kLayers), "cannot open the store");
-  TRY_CTX(sys::Fd incoming, open_place(root, kIncoming), "cannot open the store");
-  TRY_CTX(sys::Fd blobs, open_place(root, kBlobs), "cannot open the store");
-  return Store(std::unique_ptr<State>(
-      new State{database, Places{root, std::move(layers), std::move(incoming), std::move(blobs)}}));
+  const std::string context = "cannot open the store";
+  Places places;
+  places.root = root;
+  TRY_CTX(places.layers, open_place(root, kLayers), context);
+  TRY_VOID_CTX(check_format(root, places.layers.get()), context);
+  TRY_CTX(places.incoming, open_place(root, kIncoming), context);
+  TRY_CTX(places.blobs, open_place(root, kBlobs), context);
+  TRY_CTX(places.trees, open_place(root, kTrees), context);
+  TRY_CTX(places.objects, open_objects(root), context);
+  return Store(std::unique_ptr<State>(new State{database, std::move(places), {}}));
 }
 
 Result<Image> Store::find(std::string_view name_or_id) {
@@ -157,31 +210,9 @@ Result<void> Store::tag(const Digest& image, const oci::ImageRef& reference) {
   return transaction.commit();
 }
 
-Result<MountPlan> Store::mount_plan(const Image& image) {
-  TRY(std::vector<state::LayerRow> layers, state::layers_of(state_->database, image.id.str()));
-  MountPlan plan;
-  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    TRY_CTX(Digest diff_id, Digest::parse(layer->diff_id), "damaged state");
-    std::string tree = diff_id.hex() + "/" + kTree;
-    if (!sys::exists_at(state_->places.layers.get(), tree))
-      return Error(ErrorKind::kCorrupt, "image '" + std::string(image.id.short_hex()) +
-                                            "' is damaged: layer '" + diff_id.str() +
-                                            "' is missing")
-          .set_hint("import or bootstrap it again");
-    plan.lower.push_back(state_->places.root + "/" + kLayers + "/" + tree);
-  }
-  return plan;
-}
-
 Result<bool> Store::has_layer(const Digest& diff_id) {
   TRY(auto row, state::get_layer(state_->database, diff_id.str()));
-  return row && sys::exists_at(state_->places.layers.get(), diff_id.hex() + "/" + kTree);
-}
-
-Result<std::string> Store::layer_path(const Digest& diff_id) {
-  TRY(bool here, has_layer(diff_id));
-  if (!here) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
-  return state_->places.root + "/" + kLayers + "/" + diff_id.hex() + "/" + kTree;
+  return row && is_whole(state_->places, diff_id);
 }
 
 Result<uint64_t> Store::layer_size(const Digest& diff_id) {

@@ -1,12 +1,14 @@
-// The image store behind its final interface; first implementation: plain layer directories.
+// The image store: objects, layers, images and what containers stand on; docs/design/store.md.
 //
-//   <root>/layers/<diffid hex>/fs   the layer's tree (overlay whiteouts inside), sealed by a rename
+//   <root>/objects/xx/...           contents of files, each once for all images
+//   <root>/layers/<diffid hex>/     a layer: record, recipe, index (store/layer_folder.h)
+//   <root>/trees/                   merged trees, ready to be mounted (store/snapshot.h)
 //   <root>/blobs/sha256/<hex>       layers in the compressed form in which they travel
 //   <root>/incoming/<random>/       half-made things; swept when no lease holds them
 //   images, tags, layers, blobs     rows in state.db: config bytes, manifest bytes, layer sizes
 //
-// Acknowledged means durable: a layer is written to incoming/, one syncfs, renamed to its place,
-// then the references are committed in one transaction. Anything less leaves only incoming/
+// Acknowledged means durable: objects and folders are written, one syncfs, folders renamed to their
+// place, then the references are committed in one transaction. Anything less leaves only incoming/
 // entries, whose lock file the kernel has freed: sweep() removes them. Thread rule: any number of
 // processes; one object per thread.
 #pragma once
@@ -23,9 +25,11 @@
 #include "oci/image.h"
 #include "oci/reference.h"
 #include "state/database.h"
+#include "store/fsck.h"
 #include "store/layer_draft.h"
 #include "store/lease.h"
 #include "sys/fd.h"
+#include "tree/difference.h"
 
 namespace wherry::store {
 
@@ -49,7 +53,7 @@ struct Image {
   uint64_t dropped_xattrs = 0;
 };
 
-// What an overlay stands on, all paths absolute.
+// What an overlay stands on to show a chain of layers, all paths absolute.
 struct MountPlan {
   std::vector<std::string> lower;  // directories, topmost first; may be empty with `metadata`
   // Below them (sys/overlay.h): an EROFS file and the directory with its contents, or both empty.
@@ -97,12 +101,12 @@ class Store {
   // --- layers from elsewhere and from builds
   // A new draft with an empty tree (0755, root's).
   Result<LayerDraft> new_layer();
+  // A new draft for wherry-unpack.
+  Result<LayerDraft> new_archive_layer();
   // Holds nothing yet.
   Result<Lease> new_lease();
   // True: the layer is here and whole; a pull or build need not make it again.
   Result<bool> has_layer(const Digest& diff_id);
-  // The layer's tree for an overlay, absolute. kNotFound.
-  Result<std::string> layer_path(const Digest& diff_id);
   // Moves finished drafts to their place and records them, and the image when there is one: one
   // sync, one transaction, durable on return. `within` runs inside the transaction after the layers
   // are recorded (the build cache records its steps there). Layers that are there already are left
@@ -179,6 +183,26 @@ class Store {
   Result<uint64_t> prune_layers(const std::function<Result<void>()>& within);
 
   Result<MountPlan> mount_plan(const Image& image);
+  // Of any chain, lowest first; made when nobody has needed it before. Empty chains have an empty
+  // plan. kNotFound names the layer that is not here.
+  Result<MountPlan> mount_plan(const std::vector<Digest>& diff_ids);
+  // --- looking after it
+  // Everything acknowledged is looked at, or read again. Problems are in the report.
+  Result<FsckReport> fsck(const FsckOptions& options);
+  // Frees what nobody needs, and blobs that can be had again as far as the budget asks for it.
+  // Failpoints: store.collect.before, store.collect.recorded.
+  Result<Collected> collect(const CollectOptions& options);
+  // Of all images, as list() has them.
+  Result<std::vector<ImageUsage>> usage();
+  // Every difference of what two images look like, in the order of paths; its error ends it.
+  Result<void> differences(const Image& before, const Image& after,
+                           const std::function<Result<void>(const tree::Difference&)>& sink);
+  // The names of an image in order.
+  Result<void> walk(const Image& image,
+                    const std::function<Result<void>(const tree::Entry&)>& sink);
+  // By which equal file systems are known, whatever their layers; empty of an image without layers.
+  Result<std::string> tree_digest(const Image& image);
+
   // Bytes of one layer's tree.
   Result<uint64_t> layer_size(const Digest& diff_id);
   // Removes half-made things that no living process holds. Called by every command that writes.

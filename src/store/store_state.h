@@ -11,14 +11,22 @@
 namespace wherry::store {
 
 inline constexpr const char* kLayers = "layers";
+inline constexpr const char* kObjects = "objects";
+inline constexpr const char* kTrees = "trees";
 inline constexpr const char* kIncoming = "incoming";
 inline constexpr const char* kTree = "fs";
 inline constexpr const char* kWork = "work";
 inline constexpr const char* kDraftBlob = "blob";
+// Beyond it a record is refused. Archives have a limit of their own, which a setting lowers.
+inline constexpr uint64_t kMaxLayerEntries = 10'000'000;
 
 struct Store::State {
   state::Database& database;
   Places places;
+  // Held shared as long as a draft lives, so that nobody removes an object it counts on.
+  std::weak_ptr<sys::FileLock> objects_lock;
+
+  Result<std::shared_ptr<sys::FileLock>> hold_objects();
 };
 
 // "docker.io/library/debian:bookworm".
@@ -35,17 +43,21 @@ Result<FoundImage> find_image(state::Database& database, std::string_view name_o
 Result<Image> image_of(state::Database& database, state::ImageRow row);
 
 // A foreign tar into a draft, its blob kept; and what finish() wants to know of it.
-Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd);
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd, const Places& places);
 LayerFacts facts_of(const archive::Unpacked& layer);
 std::string media_type_of(archive::Compression compression);
 // OCI's name of the same bytes: Docker's do not mix with an OCI manifest.
 std::string oci_layer_type(const std::string& media_type);
 
 // Store::commit for several images at once: their ids.
-Result<std::vector<Digest>> commit_images(state::Database& database, const Places& places,
-                                          std::vector<LayerDraft> layers,
+Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<LayerDraft> layers,
                                           std::span<const NewImage> images,
                                           const std::function<Result<void>()>& within);
+
+// The layer's folder; kNotFound: "no such layer: ...".
+Result<sys::Fd> open_layer(const Places& places, const Digest& diff_id);
+// Whether the layer's files are there, by their metadata.
+bool is_whole(const Places& places, const Digest& diff_id);
 
 // An OCI manifest that names of each layer the newest blob, else the plain tar.
 Result<std::string> make_manifest(state::Database& database, const std::string& config_json,
