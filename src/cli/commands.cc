@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/registry_commands.h"
 #include "cli/run_request.h"
+#include "cli/store_commands.h"
 #include "cli/volume_commands.h"
 
 namespace wherry::cli {
@@ -89,6 +90,15 @@ constexpr CommandSpec kCommands[] = {
      &kLoadFlags, 0, 0, load_images},
     {"image prune", "[OPTIONS]", "Remove images without a name that no container uses",
      &kImagePruneFlags, 0, 0, prune_images},
+    {"diff|image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images", &kDiffFlags,
+     2, 2, show_differences},
+    {"image tree", "[OPTIONS] IMAGE [PATH]", "Show the files of an image and its tree's digest",
+     &kTreeFlags, 1, 2, show_image_tree},
+    {"du|image du", "[OPTIONS] [IMAGE...]", "Show what images cost alone, and what they share",
+     &kDuFlags, 0, kAny, show_usage},
+    {"fsck|system fsck", "[OPTIONS]", "Check everything that the store holds", &kFsckFlags, 0, 0,
+     check_store},
+    {"gc|system gc", "[OPTIONS]", "Free what nobody needs", &kGcFlags, 0, 0, collect_garbage},
     {"volume create", "[OPTIONS] [VOLUME]", "Make a volume", &kVolumeCreateFlags, 0, 1,
      create_volume},
     {"volume ls|volume list", "[OPTIONS]", "List volumes", &kVolumeListFlags, 0, 0, list_volumes},
@@ -117,7 +127,7 @@ constexpr std::string_view kGroups[] = {"container", "image",  "builder", "build
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "commit",  "compose", "context", "cp",     "diff",   "events",    "export", "manifest",
+    "commit",  "compose", "context", "cp",     "events",    "export", "manifest",
     "network", "plugin",  "port",    "search", "stats",  "swarm",     "top",    "trust",
     "update",  "node",    "service", "stack",  "secret", "checkpoint"};
 

@@ -219,6 +219,17 @@ class Engine {
   // Bytes of each layer of an image, bottom first, in the order of its diff ids.
   virtual Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) = 0;
 
+  // What the store says of itself (store/store.h).
+  virtual Result<store::FsckReport> fsck(const store::FsckOptions& options) = 0;
+  virtual Result<store::Collected> collect(const store::CollectOptions& options) = 0;
+  virtual Result<std::vector<store::ImageUsage>> image_usage() = 0;
+  virtual Result<std::string> tree_digest(const store::Image& image) = 0;
+  virtual Result<void> differences(
+      const store::Image& before, const store::Image& after,
+      const std::function<Result<void>(const tree::Difference&)>& sink) = 0;
+  virtual Result<void> walk_image(const store::Image& image,
+                                  const std::function<Result<void>(const tree::Entry&)>& sink) = 0;
+
   // --- registries, with the credentials that login has kept (Docker's config.json and its helpers)
   virtual Result<transfer::Pulled> pull(const PullRequest& request) = 0;
   virtual Result<transfer::Pushed> push(const PushRequest& request) = 0;

@@ -87,6 +87,15 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<std::vector<store::Store::Loaded>> load(const LoadRequest& request) override;
   Result<store::Store::Removed> prune_images(bool all, const Filters& filters) override;
   Result<std::vector<uint64_t>> layer_sizes(const store::Image& image) override;
+  Result<store::FsckReport> fsck(const store::FsckOptions& options) override;
+  Result<store::Collected> collect(const store::CollectOptions& options) override;
+  Result<std::vector<store::ImageUsage>> image_usage() override;
+  Result<std::string> tree_digest(const store::Image& image) override;
+  Result<void> differences(
+      const store::Image& before, const store::Image& after,
+      const std::function<Result<void>(const tree::Difference&)>& sink) override;
+  Result<void> walk_image(const store::Image& image,
+                          const std::function<Result<void>(const tree::Entry&)>& sink) override;
   Result<transfer::Pulled> pull(const PullRequest& request) override;
   Result<transfer::Pushed> push(const PushRequest& request) override;
   Result<std::vector<std::string>> remote_tags(const std::string& repository) override;

@@ -6,8 +6,7 @@
 namespace wherry::state {
 namespace {
 
-constexpr const char* kColumns =
-    "SELECT chain,tree,layers,entries,size FROM trees ";
+constexpr const char* kColumns = "SELECT chain,tree,layers,entries,size FROM trees ";
 
 TreeRow tree_of(const Statement& row) {
   TreeRow tree{row.text(0), row.text(1), {}, row.integer(3), row.integer(4)};

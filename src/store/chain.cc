@@ -45,8 +45,8 @@ Result<ChainRecords> ChainRecords::open(std::span<const LayerFolder> layers) {
 Result<tree::Merger> ChainRecords::merge() const {
   std::vector<tree::RecordReader> readers;
   for (const MappedFile& file : files_) {
-    TRY(tree::RecordReader reader, tree::RecordReader::open(
-                                       file.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+    TRY(tree::RecordReader reader,
+        tree::RecordReader::open(file.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
     readers.push_back(std::move(reader));
   }
   return tree::Merger::open(std::move(readers));

@@ -34,7 +34,8 @@ uint64_t size_at(int dir, const std::string& name) {
 // Bytes of a layer's own files.
 uint64_t folder_size(int layers, const std::string& name) {
   uint64_t bytes = 0;
-  for (const char* file : {kRecord, kRecipe, kIndexFile}) bytes += size_at(layers, name + "/" + file);
+  for (const char* file : {kRecord, kRecipe, kIndexFile})
+    bytes += size_at(layers, name + "/" + file);
   return bytes;
 }
 
@@ -226,8 +227,8 @@ Result<Collected> Store::collect(const CollectOptions& options) {
   TraceScope trace("store.collect");
   TRY_VOID(sweep());
   TRY(sys::Fd root, sys::open_file(state_->places.root, O_RDONLY | O_DIRECTORY));
-  TRY(auto lock, sys::FileLock::try_acquire(root.get(), kObjectsLock,
-                                            sys::FileLock::Mode::kExclusive));
+  TRY(auto lock,
+      sys::FileLock::try_acquire(root.get(), kObjectsLock, sys::FileLock::Mode::kExclusive));
   if (!lock)
     return Error(ErrorKind::kUnavailable, "cannot collect: somebody brings layers just now")
         .set_hint("try again when the pull, load or build is done");

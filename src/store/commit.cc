@@ -60,8 +60,7 @@ Result<bool> place_layer(const Places& places, state::Database& database, LayerD
     TRY_VOID(state::insert_layer(database, {diff_id.str(), static_cast<int64_t>(draft.files_size()),
                                             static_cast<int64_t>(facts.tar_size), now}));
   if (facts.blob)
-    TRY_VOID(
-        place_blob(places, database, draft.incoming(), kDraftBlob, *facts.blob, diff_id, now));
+    TRY_VOID(place_blob(places, database, draft.incoming(), kDraftBlob, *facts.blob, diff_id, now));
   if (keep) return false;
   // Without a record it is what a dead writer left, else it is damaged: nothing vouches for it.
   if (sys::exists_at(places.layers.get(), diff_id.hex())) {
@@ -219,8 +218,7 @@ Result<std::optional<Image>> Store::commit(std::vector<LayerDraft> layers,
                                            const std::function<Result<void>()>& within) {
   std::span<const NewImage> images;
   if (image) images = {&*image, 1};
-  TRY(std::vector<Digest> ids,
-      commit_images(*state_, std::move(layers), images, within));
+  TRY(std::vector<Digest> ids, commit_images(*state_, std::move(layers), images, within));
   if (ids.empty()) return std::optional<Image>();
   TRY(Image made, find(ids.front().str()));
   return std::optional<Image>(std::move(made));

@@ -96,8 +96,8 @@ class Fsck {
     TRY(Digest id, Digest::parse(diff_id));
     TRY(sys::Fd folder, open_layer(places(), id));
     TRY(MappedFile record, MappedFile::open(folder.get(), kRecord));
-    TRY(tree::RecordReader reader, tree::RecordReader::open(
-                                       record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+    TRY(tree::RecordReader reader,
+        tree::RecordReader::open(record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
     for (;;) {
       TRY(const tree::Entry* entry, reader.next());
       if (entry == nullptr) return std::string();
@@ -204,8 +204,8 @@ class Fsck {
   FsckReport report_;
   std::vector<state::ImageRow> images_;
   std::map<std::string, std::vector<const state::ImageRow*>> users_;  // of layers
-  std::map<ObjectRef, std::string> objects_;  // to a layer that names it
-  std::map<std::string, std::string> damaged_;  // id to name
+  std::map<ObjectRef, std::string> objects_;                          // to a layer that names it
+  std::map<std::string, std::string> damaged_;                        // id to name
 };
 
 }  // namespace

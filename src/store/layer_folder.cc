@@ -37,8 +37,8 @@ MappedFile::~MappedFile() {
 
 Result<LayerContents> read_layer(int layer) {
   TRY(MappedFile record, MappedFile::open(layer, kRecord));
-  TRY(tree::RecordReader reader, tree::RecordReader::open(
-                                     record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+  TRY(tree::RecordReader reader,
+      tree::RecordReader::open(record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
   LayerContents contents;
   InodesOnce once;
   auto entries = [&]() -> Result<const tree::Entry*> {

@@ -50,7 +50,7 @@ class InodesOnce {
 
 struct LayerContents {
   uint64_t entries = 0;
-  uint64_t files_size = 0;          // each inode once
+  uint64_t files_size = 0;         // each inode once
   std::vector<ObjectRef> objects;  // sorted
 };
 // Reads the whole record, which proves that it is one.

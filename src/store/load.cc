@@ -111,10 +111,8 @@ Result<std::vector<Store::Loaded>> Store::load(int archive_fd, const LoadOptions
     TRY_CTX(drafts, unpack_layers(*this, state_->places, archive, planned), context);
     // The archive's own files go before the sync: nobody needs them on the disk.
   }
-  TRY_CTX(
-      std::vector<Digest> ids,
-      commit_images(*state_, std::move(drafts), new_images(planned), {}),
-      context);
+  TRY_CTX(std::vector<Digest> ids,
+          commit_images(*state_, std::move(drafts), new_images(planned), {}), context);
   std::vector<Loaded> loaded;
   for (size_t i = 0; i < ids.size(); ++i) {
     TRY(Image image, find(ids[i].str()));

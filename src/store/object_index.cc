@@ -45,8 +45,8 @@ ObjectIndex::~ObjectIndex() {
 
 Result<void> write_object_index(int layer, const std::vector<ObjectRef>& refs) {
   TRY(sys::Fd file, sys::open_at(layer, kIndex, O_WRONLY | O_CREAT | O_EXCL, 0600));
-  return sys::write_all(file.get(), {reinterpret_cast<const char*>(refs.data()),
-                                     refs.size() * sizeof(ObjectRef)});
+  return sys::write_all(
+      file.get(), {reinterpret_cast<const char*>(refs.data()), refs.size() * sizeof(ObjectRef)});
 }
 
 std::vector<ObjectRef> without(std::vector<ObjectRef> from, std::span<const ObjectRef> other) {

@@ -119,8 +119,9 @@ Result<sys::Fd> open_objects(const std::string& root) {
   // The last of them is there when all are.
   if (sys::exists_at(objects.get(), "ff")) return objects;
   for (char high : std::string_view(kHex, 16))
-    for (char low : std::string_view(kHex, 16))
+    for (char low : std::string_view(kHex, 16)) {
       TRY([[maybe_unused]] sys::Fd made, sys::make_dir_at(objects.get(), {high, low}, 0700));
+    }
   TRY_VOID(sys::sync_dir(objects.get()));
   return objects;
 }
@@ -129,9 +130,8 @@ ObjectState look_at_object(int objects, const ObjectRef& ref) {
   struct stat info{};
   if (fstatat(objects, object_name(ref.id).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return ObjectState::kMissing;
-  return is_sealed(info) && static_cast<uint64_t>(info.st_size) == ref.size
-             ? ObjectState::kWhole
-             : ObjectState::kDamaged;
+  return is_sealed(info) && static_cast<uint64_t>(info.st_size) == ref.size ? ObjectState::kWhole
+                                                                            : ObjectState::kDamaged;
 }
 
 Result<ObjectState> read_object(int objects, const ObjectRef& ref) {
@@ -191,8 +191,8 @@ Result<uint64_t> release_objects(const Places& places, std::vector<ObjectRef> ca
   if (candidates.empty()) return uint64_t{0};
   TraceScope trace("store.release");
   TRY(sys::Fd root, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
-  TRY(auto lock, sys::FileLock::try_acquire(root.get(), kObjectsLock,
-                                            sys::FileLock::Mode::kExclusive));
+  TRY(auto lock,
+      sys::FileLock::try_acquire(root.get(), kObjectsLock, sys::FileLock::Mode::kExclusive));
   if (!lock)
     return Error(ErrorKind::kUnavailable, "objects are in use: somebody brings layers just now");
   TRY(std::vector<ObjectRef> unnamed, unnamed_of(places, std::move(candidates)));

@@ -57,8 +57,8 @@ class Sealing {
   Result<void> enter(std::string_view folder) {
     if (parent_ && folder == folder_) return {};
     folder_ = folder;
-    TRY(parent_, sys::open_without_links(upper_, folder_.empty() ? "." : folder_,
-                                         O_RDONLY | O_DIRECTORY));
+    TRY(parent_,
+        sys::open_without_links(upper_, folder_.empty() ? "." : folder_, O_RDONLY | O_DIRECTORY));
     return {};
   }
 
@@ -76,8 +76,8 @@ Result<void> seal_upper(const Places& places, int entry) {
   {
     TRY(sys::Fd upper, sys::open_at(entry, kTree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     TRY(MappedFile record, MappedFile::open(entry, kRecord));
-    TRY(tree::RecordReader reader, tree::RecordReader::open(
-                                       record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+    TRY(tree::RecordReader reader,
+        tree::RecordReader::open(record.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
     Sealing sealing(places, upper.get());
     InodesOnce once;
     for (;;) {

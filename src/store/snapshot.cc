@@ -104,8 +104,8 @@ Result<NewTree> NewTree::make(Store::State& state, std::span<const LayerFolder> 
   if (sys::exists_at(state.places.trees.get(), snapshot_name(made.row_.tree))) return made;
   TRY(Incoming incoming, Incoming::create(state.places, state.database));
   made.incoming_.emplace(std::move(incoming));
-  TRY(made.file_, sys::open_at(made.incoming_->directory(), kNewSnapshot,
-                               O_RDWR | O_CREAT | O_EXCL, 0400));
+  TRY(made.file_,
+      sys::open_at(made.incoming_->directory(), kNewSnapshot, O_RDWR | O_CREAT | O_EXCL, 0400));
   // Whatever the order in which it is written, a hole is none by accident.
   if (ftruncate(made.file_.get(), static_cast<off_t>(writer.size())) != 0)
     return Error::from_errno(errno, "cannot make a snapshot");

@@ -88,6 +88,7 @@ struct NewImage {
 
 class Store {
  public:
+  struct State;  // store/store_state.h
   // Makes the directories (0700) when missing. `root`: absolute.
   static Result<Store> open(state::Database& database, const std::string& root);
   Store(Store&&) noexcept;
@@ -209,7 +210,6 @@ class Store {
   Result<void> sweep();
 
  private:
-  struct State;
   explicit Store(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

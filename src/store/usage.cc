@@ -51,8 +51,8 @@ Result<std::vector<ImageUsage>> Store::usage() {
   }
   std::vector<ImageUsage> usages;
   for (size_t i = 0; i < images.size(); ++i) {
-    ImageUsage usage{images[i].id.str(), images[i].tags, bytes_of(objects[i]), 0,
-                     objects[i].size(), {}};
+    ImageUsage usage{
+        images[i].id.str(), images[i].tags, bytes_of(objects[i]), 0, objects[i].size(), {}};
     std::vector<ObjectRef> alone = objects[i];
     for (size_t j = 0; j < images.size(); ++j) {
       if (i == j) continue;
@@ -68,9 +68,8 @@ Result<std::vector<ImageUsage>> Store::usage() {
   return usages;
 }
 
-Result<void> Store::differences(
-    const Image& before, const Image& after,
-    const std::function<Result<void>(const tree::Difference&)>& sink) {
+Result<void> Store::differences(const Image& before, const Image& after,
+                                const std::function<Result<void>(const tree::Difference&)>& sink) {
   TraceScope trace("store.differences");
   auto open = [&](const Image& image) -> Result<ChainRecords> {
     TRY(std::vector<Digest> chain, layers_of_image(state_->database, image.id));
