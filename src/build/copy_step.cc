@@ -104,7 +104,7 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_copy(const Instruction& ins
   parts.add("selection", selection->key().str()).explain("files", selection->parts);
   auto make = [this, spec,
                selection](store::LayerDraft& draft) -> Result<std::optional<Layers::Hit>> {
-    TRY(sys::Fd root, mount_writable(state_.chain.lower(), draft));
+    TRY(sys::Fd root, mount_writable(state_.chain.mount_plan(), draft));
     TRY(CopyReport report, build::copy(*selection, *spec, root.get(), draft.lock_fd()));
     for (const std::string& warning : report.warnings) build_.progress.warning(warning);
     return std::optional<Layers::Hit>();

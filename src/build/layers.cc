@@ -66,12 +66,12 @@ bool Chain::settles_within(int timeout_ms) const {
   return true;
 }
 
-std::vector<std::string> Chain::lower() const {
-  std::vector<std::string> paths;
+store::MountPlan Chain::mount_plan() const {
+  store::MountPlan plan;
   for (const LayerPtr& layer : layers_)
-    if (!layer->empty) paths.push_back(layer->path);
-  std::ranges::reverse(paths);
-  return paths;
+    if (!layer->empty) plan.lower.push_back(layer->path);
+  std::ranges::reverse(plan.lower);
+  return plan;
 }
 
 Result<std::vector<Digest>> Chain::diff_ids() const {

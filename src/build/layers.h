@@ -33,8 +33,8 @@ class Chain {
   bool settles_within(int timeout_ms) const;
   // The helper that identity() would wait for; -1: none.
   int pending_fd() const;
-  // For an overlay: topmost first, without layers that change nothing.
-  std::vector<std::string> lower() const;
+  // For an overlay: without layers that change nothing.
+  store::MountPlan mount_plan() const;
   // For an image's configuration; waits as identity() does.
   Result<std::vector<Digest>> diff_ids() const;
 

@@ -125,15 +125,15 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_run(const Instruction& inst
 Result<std::optional<Layers::Hit>> StageBuilder::run_program(engine::StepRequest request,
                                                              store::LayerDraft& draft,
                                                              const KeyParts& parts) {
-  request.lower = state_.chain.lower();
+  request.below = state_.chain.mount_plan();
   // An overlay needs a lower layer, if only an empty one.
   std::optional<store::LayerDraft> nothing;
-  if (request.lower.empty()) {
+  if (request.below.empty()) {
     TRY(store::LayerDraft empty, build_.store.new_layer());
-    request.lower.push_back(empty.tree_path());
+    request.below.lower.push_back(empty.tree_path());
     nothing.emplace(std::move(empty));
   }
-  TRY_VOID(inherit_root(request.lower, draft));
+  TRY_VOID(inherit_root(request.below, draft));
   request.upper = draft.tree_path();
   request.work = draft.work_path();
   TRY_CTX(std::unique_ptr<engine::Step> step, build_.host.run_step(request),

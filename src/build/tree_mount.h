@@ -3,8 +3,7 @@
 // its descriptor.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <optional>
 
 #include "store/layer_draft.h"
 #include "store/store.h"
@@ -12,19 +11,17 @@
 
 namespace wherry::build {
 
-// Changes go into `draft`'s tree. Without lower layers it is the draft's tree itself. `lower`:
-// topmost first.
-Result<sys::Fd> mount_writable(const std::vector<std::string>& lower,
-                               const store::LayerDraft& draft);
+// Changes go into `draft`'s tree. With nothing below it is the draft's tree itself.
+Result<sys::Fd> mount_writable(const store::MountPlan& below, const store::LayerDraft& draft);
 
 // A root to read from. What is written to it by mistake is thrown away with `scratch`.
 struct ReadableRoot {
   std::optional<store::LayerDraft> scratch;
   sys::Fd root;
 };
-Result<ReadableRoot> mount_readable(const std::vector<std::string>& lower, store::Store& store);
+Result<ReadableRoot> mount_readable(const store::MountPlan& below, store::Store& store);
 
 // Mode and owner of the root directory itself, which the topmost layer shows.
-Result<void> inherit_root(const std::vector<std::string>& lower, const store::LayerDraft& draft);
+Result<void> inherit_root(const store::MountPlan& below, const store::LayerDraft& draft);
 
 }  // namespace wherry::build

@@ -20,7 +20,7 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_workdir(const Instruction& 
   KeyParts parts("WORKDIR", instruction.original);
   parts.add("path", path).add("user", user);
   auto make = [this, path, user](store::LayerDraft& draft) -> Result<std::optional<Layers::Hit>> {
-    TRY(sys::Fd root, mount_writable(state_.chain.lower(), draft));
+    TRY(sys::Fd root, mount_writable(state_.chain.mount_plan(), draft));
     Owner owner;
     if (!user.empty()) {
       TRY(runtime::ResolvedUser known, runtime::lookup_user(root.get(), user));

@@ -28,8 +28,8 @@ struct StepFile {
 };
 
 struct StepRequest {
-  std::vector<std::string> lower;  // absolute directories, topmost first; never empty
-  std::string upper, work;         // absolute; what the step changes is in `upper` afterwards
+  store::MountPlan below;   // never empty
+  std::string upper, work;  // absolute; what the step changes is in `upper` afterwards
   std::vector<std::string> argv;
   std::vector<std::string> env;  // without the PATH and HOSTNAME that every container has
   std::string user;              // as in an image's configuration; empty: root

@@ -138,7 +138,9 @@ Result<std::unique_ptr<Step>> LocalEngine::run_step(const StepRequest& request) 
   TRY(monitor::MonitorConfig config, plan_monitor(record, host, {}, connection, {}));
   config.ends_with_clients = true;
   monitor::ContainerPlan& plan = *config.container;
-  plan.root = {.lower = request.lower,
+  plan.root = {.lower = request.below.lower,
+               .metadata = request.below.metadata,
+               .objects = request.below.objects,
                .upper = request.upper,
                .work = request.work,
                .volatile_upper = true,

@@ -22,6 +22,7 @@
 #include "runtime/seccomp_compose.h"
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
+#include "sys/overlay.h"
 #include "sys/process.h"
 #include "sys/sha256.h"
 
@@ -158,11 +159,9 @@ Result<monitor::Client> LocalEngine::launch_monitor(const monitor::MonitorConfig
 Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
                                               const store::MountPlan& plan) {
   TRY(sys::Fd dir, sys::make_dir_at(fds_.containers.get(), record.id, 0700));
-  // The merged root shows the upper's mode and owner, so it takes the image's.
-  struct stat root{};
-  if (stat(plan.lower.at(0).c_str(), &root) != 0)
-    return Error::from_errno(errno, "cannot read the image's root '" + plan.lower[0] + "'");
   if (!sys::exists_at(dir.get(), "upper")) {
+    // The merged root shows the upper's mode and owner, so it takes the image's.
+    TRY(const struct stat root, sys::lower_root(plan.lower, plan.metadata));
     TRY(sys::Fd upper, sys::make_dir_at(dir.get(), "upper", root.st_mode & 07777));
     if (fchown(upper.get(), root.st_uid, root.st_gid) != 0)
       return Error::from_errno(errno, "cannot set the owner of the container's layer");
@@ -296,6 +295,8 @@ Result<monitor::MonitorConfig> LocalEngine::plan_monitor(const ContainerRecord& 
                   .network_namespace =
                       connection.joined ? connection.joined->namespace_path() : std::string()}));
   plan.root = {.lower = mounts.lower,
+               .metadata = mounts.metadata,
+               .objects = mounts.objects,
                .upper = paths_.container_dir(record.id) + "/upper",
                .work = paths_.container_dir(record.id) + "/work",
                .volatile_upper = record.host_config.auto_remove,

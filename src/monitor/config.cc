@@ -53,6 +53,10 @@ json to_value(const MonitorConfig::ContainerPlan& plan) {
                 {"directory", text_value(plan.root.directory)},
                 {"seccomp_filter", filter_value(plan.seccomp_filter)},
                 {"create_cwd", plan.create_cwd}};
+  if (!plan.root.metadata.empty()) {
+    value["metadata"] = text_value(plan.root.metadata);
+    value["objects"] = text_value(plan.root.objects);
+  }
   if (plan.link) value["link"] = to_value(*plan.link);
   if (plan.user) value["user"] = text_value(*plan.user);
   return value;
@@ -125,12 +129,21 @@ Result<void> read_user(ObjectReader& reader, std::optional<std::string>& user) {
   return {};
 }
 
+void read_metadata(ObjectReader& reader, runtime::RootSource& root) {
+  if (reader.find("metadata") == nullptr) return;
+  reader.read("metadata", root.metadata);
+  reader.read("objects", root.objects);
+  if (!root.metadata.starts_with('/')) reader.reject("metadata", "is not an absolute path");
+  if (!root.objects.starts_with('/')) reader.reject("objects", "is not an absolute path");
+}
+
 Result<MonitorConfig::ContainerPlan> parse_container(const json& value) {
   MonitorConfig::ContainerPlan plan;
   ObjectReader reader(value, "a container's plan");
   std::string spec;
   reader.read("spec", spec);
   reader.read("lower", plan.root.lower);
+  read_metadata(reader, plan.root);
   reader.read("upper", plan.root.upper);
   reader.read("work", plan.root.work);
   reader.read("volatile_upper", plan.root.volatile_upper);

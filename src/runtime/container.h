@@ -37,10 +37,14 @@ namespace wherry::runtime {
 struct RootSource {
   // Overlay: layer directories, topmost first; upper and work on one file system.
   std::vector<std::string> lower;
+  // Below them an EROFS file with everything but contents, and the directory that has those
+  // (sys/overlay.h); both absolute, or both empty.
+  std::string metadata;
+  std::string objects;
   std::string upper;
   std::string work;
   bool volatile_upper = false;  // skip syncs: for containers whose upper is thrown away
-  // Or, when lower is empty: a directory bound as it is.
+  // Or, when lower and metadata are empty: a directory bound as it is.
   std::string directory;
 };
 

@@ -9,28 +9,11 @@
 #include "runtime/sync.h"
 #include "sys/clone.h"
 #include "sys/file.h"
+#include "sys/overlay.h"
 #include "sys/process.h"
 
 namespace wherry::runtime {
 namespace {
-
-// The kernel takes at most 255 bytes in one fsconfig string.
-constexpr size_t kParameterLimit = 255;
-
-// An overlay must not write what only this machine's kernel understands into an upper that becomes
-// a layer: renames of directories and metadata-only copies stay off whatever the kernel's defaults
-// are.
-constexpr std::pair<const char*, const char*> kPortable[] = {
-    {"index", "off"}, {"metacopy", "off"}, {"redirect_dir", "off"}};
-
-// A short name for a directory: its fd's, when the path is too long for one parameter.
-Result<std::string> parameter(const std::string& path, size_t limit, std::vector<sys::Fd>& named) {
-  if (path.size() <= limit) return path;
-  TRY(sys::Fd directory, sys::open_file(path, O_PATH | O_DIRECTORY));
-  std::string name = "/proc/self/fd/" + std::to_string(directory.get());
-  named.push_back(std::move(directory));
-  return name;
-}
 
 // A colon separates layers and a backslash quotes in the option's classic form.
 std::string quoted(const std::string& path) {
@@ -55,13 +38,17 @@ Result<void> clear_volatile_mark(const std::string& work) {
 
 Result<std::string> classic_options(const RootSource& source, std::vector<sys::Fd>& named) {
   std::string options = "lowerdir=";
-  for (size_t i = 0; i < source.lower.size(); ++i) {
-    // Fd names always: all layers together must fit into one page.
-    TRY(std::string name, parameter(source.lower[i], 0, named));
-    options.append(i == 0 ? "" : ":").append(name);
+  for (const std::string& layer : source.lower) {
+    // Names of descriptors: all layers together must fit into one page.
+    TRY(sys::Fd directory, sys::open_file(layer, O_PATH | O_DIRECTORY));
+    options.append(named.empty() ? "" : ":")
+        .append("/proc/self/fd/")
+        .append(std::to_string(directory.get()));
+    named.push_back(std::move(directory));
   }
   options += ",upperdir=" + quoted(source.upper) + ",workdir=" + quoted(source.work);
-  for (auto [key, value] : kPortable) options.append(",").append(key).append("=").append(value);
+  for (auto [key, value] : sys::kPortableOverlay)
+    options.append(",").append(key).append("=").append(value);
   if (source.volatile_upper) options += ",volatile";
   if (options.size() >= static_cast<size_t>(getpagesize()))
     return Error(ErrorKind::kResourceExhausted,
@@ -73,7 +60,7 @@ Result<std::string> classic_options(const RootSource& source, std::vector<sys::F
 
 Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source, uint64_t propagation) {
   PreparedRoot root;
-  if (!source.lower.empty()) {
+  if (!source.lower.empty() || !source.metadata.empty()) {
     root.anchor_ = source.upper;
     TRY_VOID_CTX(root.prepare_overlay(source), "cannot mount the root file system");
     return root;
@@ -89,31 +76,21 @@ Result<PreparedRoot> PreparedRoot::prepare(const RootSource& source, uint64_t pr
 
 Result<void> PreparedRoot::prepare_overlay(const RootSource& source) {
   if (source.volatile_upper) TRY_VOID(clear_volatile_mark(source.work));
-  TRY(sys::Filesystem overlay, sys::Filesystem::open("overlay"));
-  for (const std::string& layer : source.lower) {
-    TRY(std::string name, parameter(layer, kParameterLimit, named_));
-    Result<void> added = overlay.set("lowerdir+", name);
-    if (added) continue;
-    if (added.error().errnum() != EINVAL || &layer != &source.lower.front()) return added;
-    classic_ = source;
-    return {};
-  }
-  TRY(std::string upper, parameter(source.upper, kParameterLimit, named_));
-  TRY_VOID(overlay.set("upperdir", upper));
-  TRY(std::string work, parameter(source.work, kParameterLimit, named_));
-  TRY_VOID(overlay.set("workdir", work));
-  for (auto [key, value] : kPortable) TRY_VOID(overlay.set(key, value));
-  if (source.volatile_upper) TRY_VOID(overlay.set_flag("volatile"));
-  TRY_VOID(overlay.set("source", "overlay"));
-  Result<sys::Fd> mounted = overlay.mount(0);
+  Result<sys::OverlayMount> mounted = sys::mount_overlay({.lower = source.lower,
+                                                          .metadata = source.metadata,
+                                                          .objects = source.objects,
+                                                          .upper = source.upper,
+                                                          .work = source.work,
+                                                          .volatile_upper = source.volatile_upper});
   if (mounted) {
-    mount_ = std::move(*mounted);
-    named_.clear();
+    mount_ = std::move(mounted->mount);
+    metadata_ = std::move(mounted->metadata);
     return {};
   }
-  // Linux 6.8 made "lowerdir+" unconditional. From 6.5 it may be refused above; before that
-  // overlayfs takes any key and refuses it here. Then the whole list goes through mount(2).
-  if (mounted.error().errnum() != EINVAL) return Error(std::move(mounted.error()));
+  // From 6.5 to 6.7 a single layer may be refused, before 6.5 all are. Then the whole list goes
+  // through mount(2), which knows of no image.
+  if (mounted.error().errnum() != EINVAL || !source.metadata.empty())
+    return std::move(mounted.error());
   classic_ = source;
   return {};
 }
@@ -122,6 +99,7 @@ Result<sys::Fd> PreparedRoot::attach() {
   TRY(sys::Fd anchor, sys::open_file(anchor_, O_PATH | O_DIRECTORY));
   if (!classic_) {
     TRY_VOID(sys::attach_mount(mount_.get(), anchor.get()));
+    if (metadata_) TRY_VOID(park_mount(metadata_.get()));
     return std::move(mount_);
   }
   std::vector<sys::Fd> layers;

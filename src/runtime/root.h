@@ -36,7 +36,7 @@ class PreparedRoot {
   // Kernels before 6.5 take an overlay's layers only through mount(2), and as layers only what lies
   // in the mounter's own mount namespace: all of it waits for attach().
   std::optional<RootSource> classic_;
-  std::vector<sys::Fd> named_;  // what /proc/self/fd names in the parameters stand for
+  sys::Fd metadata_;  // the mount of the image that the overlay stands on, parked by attach()
 };
 
 // For a detached mount that is needed only through its fd, in the container's mount namespace

@@ -49,9 +49,14 @@ struct Image {
   uint64_t dropped_xattrs = 0;
 };
 
-// What an overlay mount of an image needs, topmost first.
+// What an overlay stands on, all paths absolute.
 struct MountPlan {
-  std::vector<std::string> lower;  // absolute directories
+  std::vector<std::string> lower;  // directories, topmost first; may be empty with `metadata`
+  // Below them (sys/overlay.h): an EROFS file and the directory with its contents, or both empty.
+  std::string metadata;
+  std::string objects;
+
+  bool empty() const { return lower.empty() && metadata.empty(); }
 };
 
 struct ImportOptions {

@@ -38,6 +38,11 @@ Result<void> Filesystem::set_flag(const std::string& key) {
   return failure(errno, "cannot set '" + key + "' of '" + type_ + "'");
 }
 
+Result<void> Filesystem::set_fd(const std::string& key, int fd) {
+  if (fsconfig(context_.get(), FSCONFIG_SET_FD, key.c_str(), nullptr, fd) == 0) return {};
+  return failure(errno, "cannot set '" + key + "' of '" + type_ + "'");
+}
+
 Result<Fd> Filesystem::mount(uint64_t attributes) {
   if (fsconfig(context_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
     return failure(errno, "cannot make a file system of type '" + type_ + "'");

@@ -23,6 +23,9 @@ class Filesystem {
   // fsconfig(FSCONFIG_SET_STRING): values of at most 255 bytes, a limit of the kernel.
   Result<void> set(const std::string& key, const std::string& value);
   Result<void> set_flag(const std::string& key);
+  // fsconfig(FSCONFIG_SET_FD): a directory, file or mount by its descriptor (borrowed); its path
+  // may have any length, or none.
+  Result<void> set_fd(const std::string& key, int fd);
   // Makes the superblock and a detached mount of it with these MOUNT_ATTR_ bits.
   Result<Fd> mount(uint64_t attributes);
   // After mount(): changes the superblock with the parameters set since.

@@ -52,8 +52,27 @@ struct Entry {
   std::vector<Xattr> xattrs;  // sorted by name, each name once
 };
 
+// Beyond any of them no record has an entry.
+inline constexpr size_t kMaxPath = 4095;
+inline constexpr size_t kMaxName = 255;
+inline constexpr size_t kMaxTarget = 4095;
+inline constexpr uint64_t kMaxFileSize = uint64_t{1} << 46;
+inline constexpr size_t kMaxXattrs = 128;
+inline constexpr size_t kMaxXattrName = 255;
+inline constexpr size_t kMaxXattrBytes = 65535;        // of one value; EROFS has 16 bits for it
+inline constexpr size_t kMaxXattrsBytes = 128u << 10;  // of all names and values of an entry
+
 // The order of records: depth first, a directory before what is in it, names of one directory by
 // their bytes. That is the order of the paths' bytes with '/' before all others.
 int compare_paths(std::string_view a, std::string_view b);
+
+// True when `path` is somewhere below `directory`, not when it is the same.
+bool is_below(std::string_view path, std::string_view directory);
+
+// The extended attributes that images may have: user.* of files and directories, but for
+// user.overlay.*, and security.capability of files. No others are in a record (what makes one
+// drops them): trusted.overlay.* would be believed by the kernel, and copying up a symlink with
+// user.* fails.
+bool is_xattr_kept(Type type, std::string_view name);
 
 }  // namespace wherry::tree

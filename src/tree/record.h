@@ -21,13 +21,6 @@
 
 namespace wherry::tree {
 
-// Beyond any of them a record is refused (kResourceExhausted).
-inline constexpr size_t kMaxPath = 4095;
-inline constexpr size_t kMaxName = 255;
-inline constexpr size_t kMaxTarget = 4095;
-inline constexpr size_t kMaxXattrs = 128;
-inline constexpr size_t kMaxXattrBytes = 64u << 10;  // of one value
-
 enum class RecordKind : uint8_t { kLayer = 1, kTree = 2 };
 
 class RecordWriter {
@@ -38,7 +31,9 @@ class RecordWriter {
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
 
-  // In the order of compare_paths. kInternal: it is not, or no record may say it.
+  // In the order of compare_paths. kInternal: it is not, or no record may say it;
+  // kResourceExhausted: it is beyond a limit of entry.h. Fields that the type does not have are
+  // ignored.
   Result<void> add(const Entry& entry);
 
   struct Summary {
@@ -46,7 +41,7 @@ class RecordWriter {
     uint64_t entries = 0;
     uint64_t files_size = 0;  // bytes of all files, each inode once
   };
-  // Once, at the end.
+  // Once, at the end. kInternal: a tree without a root, or where a number has one name only.
   Result<Summary> finish();
 
  private:
@@ -56,13 +51,24 @@ class RecordWriter {
 
 class RecordReader {
  public:
-  // `bytes`: the whole record, mapped or read; must outlive the reader. kCorrupt: it is none.
+  // `bytes`: the whole record, mapped or read; must outlive the reader. kCorrupt: it is none;
+  // kUnsupported: one of a newer format; kResourceExhausted: more than `max_entries`.
   static Result<RecordReader> open(std::string_view bytes, RecordKind kind, uint64_t max_entries);
   RecordReader(RecordReader&&) noexcept;
+  RecordReader& operator=(RecordReader&&) noexcept;
   ~RecordReader();
 
   // The next entry, valid until the next call; null at the end, after the checksum was compared.
+  // After an error: the same again. kCorrupt, or kResourceExhausted for limits of entry.h.
   Result<const Entry*> next();
+  // Back to before the first entry.
+  void rewind();
+
+  // What the record says of itself at its end. True once next() has come there.
+  uint64_t entries() const;
+  uint64_t files_size() const;
+  uint32_t inodes() const;  // with several names
+  Digest digest() const;    // as RecordWriter::Summary
 
  private:
   struct State;

@@ -31,6 +31,8 @@ MonitorConfig container_config() {
   plan.spec.process.args = {"/bin/true"};
   plan.spec.hostname = "host";
   plan.root.lower = {"/l1", "/l2"};
+  plan.root.metadata = "/trees/x\xff.erofs";
+  plan.root.objects = "/objects";
   plan.root.upper = "/u";
   plan.root.work = "/w";
   plan.root.volatile_upper = true;
@@ -55,6 +57,8 @@ TEST(MonitorConfig, CarriesAContainersPlan) {
   EXPECT_EQ(parsed->container->spec.hostname, "host");
   EXPECT_EQ(parsed->ports.at(0).host_port, 5353);
   EXPECT_EQ(parsed->container->user, "nobody");
+  EXPECT_EQ(parsed->container->root.metadata, config.container->root.metadata);
+  EXPECT_EQ(parsed->container->root.objects, "/objects");
 }
 
 TEST(MonitorConfig, CarriesAnExecSession) {
@@ -95,6 +99,10 @@ TEST(MonitorConfig, RefusesWhatItCannotServe) {
   };
   EXPECT_NE(refused([](auto& c) { c.version = 2; }).find("'version'"), std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.run_dir = "x"; }).find("'run_dir'"), std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.container->root.metadata = "x"; }).find("'metadata'"),
+            std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.container->root.objects = ""; }).find("'objects'"),
+            std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.log_max_files = 0; }).find("'log_max_files'"),
             std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.container.reset(); }).find("'container'"), std::string::npos);
