@@ -83,8 +83,7 @@ Result<void> set_time(const Record& record, PaxRecords& records) {
 }
 
 Result<void> set_charset(const Record& record) {
-  if (record.value.empty() || record.value == "BINARY" ||
-      record.value == "ISO-IR 10646 2000 UTF-8")
+  if (record.value.empty() || record.value == "BINARY" || record.value == "ISO-IR 10646 2000 UTF-8")
     return {};
   return Error(ErrorKind::kUnsupported,
                "its names are in the character set '" + std::string(record.value) + "'");
@@ -242,8 +241,8 @@ Result<void> parse_global_pax(std::string_view data, PaxRecords& records) {
   while (!data.empty()) {
     TRY(Record record, take_record(data));
     if (changes_names_or_data(record.key))
-      return Error(ErrorKind::kUnsupported, "a global PAX header sets '" + std::string(record.key) +
-                                                "' of all entries");
+      return Error(ErrorKind::kUnsupported,
+                   "a global PAX header sets '" + std::string(record.key) + "' of all entries");
     TRY(bool common, take_common(record, records));
     static_cast<void>(common);
   }

@@ -32,8 +32,8 @@ struct PaxRecords {
   int sparse_major = -1, sparse_minor = -1;  // -1: not said
   std::optional<std::string> sparse_name;
   std::optional<uint64_t> sparse_size;
-  std::vector<SparseRun> sparse_runs;       // of 0.0 and 0.1
-  std::optional<uint64_t> sparse_offset;    // 0.0: one whose size is still to come
+  std::vector<SparseRun> sparse_runs;     // of 0.0 and 0.1
+  std::optional<uint64_t> sparse_offset;  // 0.0: one whose size is still to come
   bool is_sparse() const { return sparse_size.has_value(); }
 };
 

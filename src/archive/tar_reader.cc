@@ -194,8 +194,7 @@ Result<const TarMember*> TarReader::next() {
     if (!has_right_checksum(header))
       return seen_header_ ? damaged("the header's checksum is wrong") : not_a_tar();
     seen_header_ = true;
-    TRY(int64_t size,
-        number(header, {tar_field::kSize.offset, tar_field::kSize.size}, "size"));
+    TRY(int64_t size, number(header, {tar_field::kSize.offset, tar_field::kSize.size}, "size"));
     if (size < 0) return damaged("its size is negative");
     // The next call may take another block from the source.
     std::string copy(header);

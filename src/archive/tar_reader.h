@@ -1,10 +1,10 @@
 // TarReader: the entries of an uncompressed tar, the digest of its exact bytes, and, for whoever
 // makes the tar again, all bytes that are no file's content.
 //
-// v7, ustar, star, GNU and PAX, sparse files of all four kinds. It streams: memory is bounded by one
-// entry's extended headers (1 MiB each) and sparse map. What readers could understand in two ways is
-// refused. Checks of names and owners are the caller's. Only inside wherry-unpack, after it has
-// given up its rights. Sources: POSIX.1-2017, pax; the GNU tar manual, "Tar Internals".
+// v7, ustar, star, GNU and PAX, sparse files of all four kinds. It streams: memory is bounded by
+// one entry's extended headers (1 MiB each) and sparse map. What readers could understand in two
+// ways is refused. Checks of names and owners are the caller's. Only inside wherry-unpack, after it
+// has given up its rights. Sources: POSIX.1-2017, pax; the GNU tar manual, "Tar Internals".
 #pragma once
 
 #include <functional>
@@ -22,17 +22,17 @@ namespace wherry::archive {
 
 struct TarMember {
   std::string path;  // as the archive says it
-  // '0' file, '1' hard link, '2' symlink, '3' '4' devices, '5' directory, '6' fifo; any other one is
-  // not known.
+  // '0' file, '1' hard link, '2' symlink, '3' '4' devices, '5' directory, '6' fifo; any other one
+  // is not known.
   char type = '0';
   uint32_t mode = 0;  // permission bits with setuid, setgid, sticky
   int64_t uid = 0;
   int64_t gid = 0;
   int64_t mtime_s = 0;
   uint32_t mtime_ns = 0;
-  uint64_t size = 0;     // of a file, with its holes
-  bool sparse = false;   // it may have holes
-  std::string link;      // target of '1' and '2'
+  uint64_t size = 0;    // of a file, with its holes
+  bool sparse = false;  // it may have holes
+  std::string link;     // target of '1' and '2'
   int64_t device_major = 0, device_minor = 0;
   std::vector<std::pair<std::string, std::string>> xattrs;  // each name once
 };

@@ -1,9 +1,9 @@
 // TreeSink: where the entries of an archive go. Files in a directory (TreeWriter) or objects and a
 // record (ObjectSink).
 //
-// Paths are relative, without empty, "." and ".." parts; "" is the root. An entry takes the place of
-// what has its name, a directory keeps what is in one. Parents that are missing are made, 0755. A
-// symlink among the parents is followed inside the root.
+// Paths are relative, without empty, "." and ".." parts; "" is the root. An entry takes the place
+// of what has its name, a directory keeps what is in one. Parents that are missing are made, 0755.
+// A symlink among the parents is followed inside the root.
 #pragma once
 
 #include <sys/types.h>

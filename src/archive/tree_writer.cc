@@ -149,8 +149,7 @@ Result<void> TreeWriter::begin_file(const std::string& path, uint64_t size, bool
 
 Result<void> TreeWriter::write(std::string_view bytes, uint64_t offset) {
   while (!bytes.empty()) {
-    ssize_t written =
-        pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    ssize_t written = pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return failed("write", file_path_);
     bytes.remove_prefix(static_cast<size_t>(written));
