@@ -13,7 +13,7 @@ build=(
 )
 test=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev valgrind strace hyperfine
-  busybox-static qemu-system-x86 dpkg-dev shellcheck tar xz-utils zstd bzip2
+  xfsprogs busybox-static qemu-system-x86 dpkg-dev shellcheck tar xz-utils zstd bzip2
 )
 
 case "${1:-test}" in

@@ -1,0 +1,199 @@
+#include "store/farm.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/failpoint.h"
+#include "base/names.h"
+#include "store/tree_file.h"
+#include "sys/file.h"
+#include "sys/sha256.h"
+
+namespace wherry::store {
+namespace {
+
+// ext4 knows at most 65000 names of a file. Half of them are kept for the names that a file has
+// within one tree.
+constexpr nlink_t kRoomFor = 32000;
+constexpr size_t kFirstSlots = 1024;
+
+void put(std::string& bytes, uint64_t value) {
+  for (int i = 0; i < 8; ++i) bytes += static_cast<char>(value >> (8 * i));
+}
+
+void put(std::string& bytes, std::string_view text) {
+  put(bytes, text.size());
+  bytes += text;
+}
+
+uint64_t fingerprint_of(const Digest& key) {
+  const uint64_t value = std::stoull(key.hex().substr(0, 16), nullptr, 16);
+  return value == 0 ? 1 : value;
+}
+
+Error failed(const std::string& action, const std::string& file) {
+  return Error::from_errno(errno, "cannot " + action + " 'farm/" + file + "'");
+}
+
+// One file, if nobody else has a name of it. A checkout that links it meanwhile keeps it.
+Result<bool> sweep_file(int dir, const std::string& name, FarmSwept& swept) {
+  struct stat info{};
+  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return false;
+    return failed("look at", name);
+  }
+  if (!S_ISREG(info.st_mode) || info.st_nlink > 1) return true;
+  if (unlinkat(dir, name.c_str(), 0) != 0) {
+    if (errno == ENOENT) return true;
+    return failed("remove", name);
+  }
+  ++swept.files;
+  swept.bytes += static_cast<uint64_t>(info.st_size);
+  return true;
+}
+
+}  // namespace
+
+Digest farm_key(const tree::Entry& entry) {
+  std::string bytes = "wherry farm 1\n";
+  put(bytes, entry.size);
+  bytes.append(reinterpret_cast<const char*>(entry.object.data()), entry.object.size());
+  for (uint64_t number : {uint64_t{entry.mode}, uint64_t{entry.uid}, uint64_t{entry.gid},
+                          static_cast<uint64_t>(entry.mtime_s), uint64_t{entry.mtime_ns},
+                          uint64_t{entry.xattrs.size()}})
+    put(bytes, number);
+  for (const tree::Xattr& xattr : entry.xattrs) {
+    put(bytes, xattr.name);
+    put(bytes, xattr.value);
+  }
+  return sys::sha256(bytes);
+}
+
+std::string farm_name(const Digest& key, uint32_t copy) {
+  std::string name = key.hex();
+  name.insert(2, "/");
+  return copy == 0 ? name : name + "." + std::to_string(copy);
+}
+
+uint32_t FarmUses::next(const Digest& key) {
+  const uint64_t fingerprint = fingerprint_of(key);
+  if (insert(fingerprint)) return 0;
+  // One whose first use took copy 0, as nearly all do, is only noted from its second use on.
+  auto found = repeated_.find(fingerprint);
+  return found == repeated_.end() ? 1 : found->second;
+}
+
+void FarmUses::used(const Digest& key, uint32_t copy) {
+  if (copy > 0) repeated_[fingerprint_of(key)] = copy + 1;
+}
+
+bool FarmUses::insert(uint64_t fingerprint) {
+  if (filled_ * 4 >= slots_.size() * 3) grow();
+  size_t at = fingerprint & (slots_.size() - 1);
+  for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1))
+    if (slots_[at] == fingerprint) return false;
+  slots_[at] = fingerprint;
+  ++filled_;
+  return true;
+}
+
+void FarmUses::grow() {
+  std::vector<uint64_t> old(slots_.empty() ? kFirstSlots : slots_.size() * 2);
+  old.swap(slots_);
+  for (uint64_t fingerprint : old) {
+    if (fingerprint == 0) continue;
+    size_t at = fingerprint & (slots_.size() - 1);
+    while (slots_[at] != 0) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = fingerprint;
+  }
+}
+
+Result<void> Farm::link(const tree::Entry& entry, int dir, const std::string& name) {
+  const Digest key = farm_key(entry);
+  for (uint32_t copy = uses_.next(key);;) {
+    const std::string file = farm_name(key, copy);
+    TRY(const Outcome outcome, link_existing(file, entry, dir, name));
+    if (outcome == Outcome::kFull) {
+      ++copy;
+      continue;
+    }
+    if (outcome != Outcome::kLinked) {
+      TRY(const bool made, make(file, entry, dir, name, outcome == Outcome::kDamaged));
+      if (!made) continue;
+    }
+    uses_.used(key, copy);
+    return {};
+  }
+}
+
+Result<Farm::Outcome> Farm::link_existing(const std::string& file, const tree::Entry& entry,
+                                          int dir, const std::string& name) {
+  if (linkat(farm_, file.c_str(), dir, name.c_str(), 0) != 0) {
+    if (errno == ENOENT) return Outcome::kMissing;
+    if (errno == EMLINK) return Outcome::kFull;
+    return Error::from_errno(errno,
+                             "cannot link " + shown_path(entry.path) + " to 'farm/" + file + "'");
+  }
+  struct stat info{};
+  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return failed("look at", file);
+  Outcome outcome = Outcome::kLinked;
+  if (info.st_mode != (S_IFREG | entry.mode) || info.st_uid != entry.uid ||
+      info.st_gid != entry.gid || static_cast<uint64_t>(info.st_size) != entry.size)
+    outcome = Outcome::kDamaged;
+  else if (entry.inode != 0 && info.st_nlink > kRoomFor)
+    outcome = Outcome::kFull;
+  if (outcome != Outcome::kLinked && unlinkat(dir, name.c_str(), 0) != 0)
+    return failed("give back", file);
+  return outcome;
+}
+
+Result<bool> Farm::make(const std::string& file, const tree::Entry& entry, int dir,
+                        const std::string& name, bool replace) {
+  TRY_VOID(make_tree_file(objects_, entry, Filling::kCopy, dir, name));
+  TRY_VOID(failpoint("store.farm.made"));
+  const std::string to = replace ? file.substr(0, 3) + ".new-" + random_id().substr(0, 16) : file;
+  int linked = linkat(dir, name.c_str(), farm_, to.c_str(), 0);
+  if (linked != 0 && errno == ENOENT) {
+    TRY_VOID(make_folder(file));
+    linked = linkat(dir, name.c_str(), farm_, to.c_str(), 0);
+  }
+  if (linked != 0 && errno == EEXIST) {
+    if (unlinkat(dir, name.c_str(), 0) != 0) return failed("give back", file);
+    return false;
+  }
+  if (linked != 0) return failed("make", file);
+  if (replace && renameat(farm_, to.c_str(), farm_, file.c_str()) != 0)
+    return failed("replace", file);
+  TRY_VOID(failpoint("store.farm.linked"));
+  return true;
+}
+
+Result<void> Farm::make_folder(const std::string& file) {
+  const std::string folder = file.substr(0, 2);
+  if (mkdirat(farm_, folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return failed("make", folder);
+}
+
+Result<FarmSwept> sweep_farm(int farm) {
+  FarmSwept swept;
+  TRY(std::vector<std::string> folders, sys::list_dir(farm));
+  for (const std::string& folder : folders) {
+    TRY(sys::Fd dir, sys::open_at(farm, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(std::vector<std::string> names, sys::list_dir(dir.get()));
+    for (const std::string& name : names) TRY_VOID(sweep_file(dir.get(), name, swept));
+  }
+  return swept;
+}
+
+Result<FarmSwept> sweep_farm(int farm, std::span<const Digest> keys) {
+  FarmSwept swept;
+  for (const Digest& key : keys)
+    for (uint32_t copy = 0;; ++copy) {
+      TRY(const bool there, sweep_file(farm, farm_name(key, copy), swept));
+      if (!there) break;
+    }
+  return swept;
+}
+
+}  // namespace wherry::store

@@ -1,0 +1,79 @@
+// The farm: files by content and metadata, for checkouts that are made of hard links.
+//
+//   farm/12/3456...      the file whose key is 123456...
+//   farm/12/3456....1    another one of the same key: the first has no room for more names, or one
+//                        tree has several such files that are not names of one file
+// A key is the SHA-256 of everything a file is: content, size, mode, owner, time, attributes. What
+// has a key here is never changed: containers see it below an overlay. A file is made whole under
+// its name in a checkout and then gets its name here, so a death leaves no half of one; it is
+// durable when its maker has synced the file system. Whoever unlinks a checkout leaves files here
+// that have one name only; those are removable at any time, beside checkouts being made too.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/digest.h"
+#include "sys/fd.h"
+#include "tree/entry.h"
+
+namespace wherry::store {
+
+Digest farm_key(const tree::Entry& entry);
+// "12/3456..." or "12/3456....1".
+std::string farm_name(const Digest& key, uint32_t copy);
+
+// Which of a key's files a tree uses next. Eight bytes and a little more for each key.
+class FarmUses {
+ public:
+  // 0 for a key that is asked for the first time.
+  uint32_t next(const Digest& key);
+  // The copies up to this one are not to be used any more.
+  void used(const Digest& key, uint32_t copy);
+
+ private:
+  bool insert(uint64_t fingerprint);
+  void grow();
+
+  std::vector<uint64_t> slots_;  // open addressing; 0: free
+  size_t filled_ = 0;
+  std::unordered_map<uint64_t, uint32_t> repeated_;
+};
+
+// The links of one tree into the farm. Borrowed descriptors.
+class Farm {
+ public:
+  Farm(int farm, int objects) : farm_(farm), objects_(objects) {}
+
+  // Makes `name` in `dir` a name of the entry's file. Entries that are names of one file in the
+  // tree are the caller's: this is for the first. A file of the farm that is not what it must be is
+  // replaced. Errors as make_tree_file. Failpoints: store.farm.made, store.farm.linked.
+  Result<void> link(const tree::Entry& entry, int dir, const std::string& name);
+
+ private:
+  enum class Outcome { kLinked, kMissing, kFull, kDamaged };
+  Result<Outcome> link_existing(const std::string& file, const tree::Entry& entry, int dir,
+                                const std::string& name);
+  // True: made. False: another process was faster.
+  Result<bool> make(const std::string& file, const tree::Entry& entry, int dir,
+                    const std::string& name, bool replace);
+  Result<void> make_folder(const std::string& file);
+
+  int farm_;
+  int objects_;
+  FarmUses uses_;
+};
+
+struct FarmSwept {
+  uint64_t files = 0;
+  uint64_t bytes = 0;
+};
+// Removes those files that no checkout has a name of.
+Result<FarmSwept> sweep_farm(int farm);
+// The same for the files of these keys only.
+Result<FarmSwept> sweep_farm(int farm, std::span<const Digest> keys);
+
+}  // namespace wherry::store

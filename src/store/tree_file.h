@@ -1,0 +1,36 @@
+// One file of a checkout: its bytes from an object, its metadata from an entry.
+//
+// Borrowed descriptors throughout. `shown` is the entry's path in messages. An object that is
+// missing or has another size than the entry says is kCorrupt, with what heals it as hint; its
+// bytes are not read again here (that is fsck's).
+#pragma once
+
+#include <string>
+
+#include "sys/fd.h"
+#include "tree/entry.h"
+
+namespace wherry::store {
+
+// "12/3456...": an object's name below objects/.
+std::string object_name(const tree::ObjectId& id);
+
+// An entry's path for messages: "'usr/bin/x'" with control characters escaped, or "the root".
+std::string shown_path(std::string_view path);
+
+enum class Filling {
+  kReflink,  // shares the object's blocks, or fails
+  kCopy,     // shares them where that works
+};
+
+// The new file `name` in `dir`, whole. kConflict: the name is taken.
+Result<void> make_tree_file(int objects, const tree::Entry& entry, Filling filling, int dir,
+                            const std::string& name);
+
+// What a file or directory that is open has besides its content: owner, then attributes, then mode
+// (a change of owner clears set-id bits and capabilities), then times.
+Result<void> set_metadata(int fd, const tree::Entry& entry);
+// The same for what is not opened: symlinks, devices, fifos, sockets.
+Result<void> set_metadata_at(int dir, const std::string& name, const tree::Entry& entry);
+
+}  // namespace wherry::store
