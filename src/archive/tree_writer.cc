@@ -4,9 +4,11 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
+#include "archive/unpack.h"
 #include "base/text.h"
 #include "sys/file.h"
 
@@ -135,16 +137,36 @@ Result<void> TreeWriter::directory(const std::string& path, const Metadata& meta
   return {};
 }
 
-Result<sys::Fd> TreeWriter::open_file(const std::string& path) {
+Result<void> TreeWriter::begin_file(const std::string& path, uint64_t size, bool) {
   TRY(Place place, vacate(path));
-  TRY_CTX(sys::Fd file,
+  TRY_CTX(file_,
           sys::open_at(place.parent, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600),
           "cannot make '" + shown(path) + "'");
-  return file;
+  file_path_ = path;
+  file_size_ = size;
+  return {};
 }
 
-Result<void> TreeWriter::close_file(const std::string& path, sys::Fd file,
-                                    const Metadata& metadata) {
+Result<void> TreeWriter::write(std::string_view bytes, uint64_t offset) {
+  while (!bytes.empty()) {
+    ssize_t written = pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return failed("write", file_path_);
+    bytes.remove_prefix(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+  }
+  return {};
+}
+
+Result<void> TreeWriter::end_file(const Metadata& metadata) {
+  const std::string& path = file_path_;
+  sys::Fd file = std::move(file_);
+  // A sparse one may end with a hole.
+  struct stat info{};
+  if (fstat(file.get(), &info) != 0) return failed("look at", path);
+  if (static_cast<uint64_t>(info.st_size) != file_size_ &&
+      ftruncate(file.get(), static_cast<off_t>(file_size_)) != 0)
+    return failed("size", path);
   // The order matters: chown clears setuid and file capabilities, everything changes times.
   if (fchown(file.get(), metadata.uid, metadata.gid) != 0) return failed("set the owner of", path);
   TRY_VOID(set_xattrs(file.get(), path, metadata));
@@ -211,6 +233,13 @@ Result<void> TreeWriter::whiteout(const std::string& path) {
   if (mknodat(place.parent, place.name.c_str(), S_IFCHR, makedev(0, 0)) != 0)
     return failed("make whiteout", path);
   return {};
+}
+
+Result<void> TreeWriter::opaque(const std::string& path) {
+  TRY_VOID(ensure_directory(path));
+  if (std::ranges::find(opaque_, path) == opaque_.end()) opaque_.push_back(path);
+  if (opaque_.size() <= kMaxOpaque) return {};
+  return Error(ErrorKind::kResourceExhausted, "more than 4096 opaque directories");
 }
 
 Result<void> TreeWriter::finish() {

@@ -12,47 +12,34 @@
 #include <utility>
 #include <vector>
 
+#include "archive/tree_sink.h"
 #include "sys/fd.h"
 
 namespace wherry::archive {
 
-struct Metadata {
-  mode_t mode = 0;  // permission bits with setuid, setgid, sticky
-  uid_t uid = 0;
-  gid_t gid = 0;
-  timespec mtime{};
-  std::vector<std::pair<std::string, std::string>> xattrs;
-};
-
-// A name from an archive as text for messages: control characters escaped, at most 256 bytes.
-std::string shown(std::string_view name);
-
-class TreeWriter {
+class TreeWriter : public TreeSink {
  public:
   explicit TreeWriter(int root) : root_(root) {}  // borrowed
 
-  // Paths are relative, without empty, "." and ".." parts. Parents that are missing are made, 0755.
-  // A directory that is there is kept and gets the metadata; "" is the root itself. Times of
-  // directories are set by finish(), after their contents.
-  Result<void> directory(const std::string& path, const Metadata& metadata);
-  // An empty file to write to; close_file() with it sets the metadata.
-  Result<sys::Fd> open_file(const std::string& path);
-  Result<void> close_file(const std::string& path, sys::Fd file, const Metadata& metadata);
+  // Times of directories are set by finish(), after their contents.
+  Result<void> directory(const std::string& path, const Metadata& metadata) override;
+  Result<void> begin_file(const std::string& path, uint64_t size, bool sparse) override;
+  Result<void> write(std::string_view bytes, uint64_t offset) override;
+  Result<void> end_file(const Metadata& metadata) override;
   Result<void> symlink(const std::string& path, const std::string& target,
-                       const Metadata& metadata);
-  Result<void> hard_link(const std::string& path, const std::string& target);
-  // S_IFCHR, S_IFBLK or S_IFIFO in `type`.
-  Result<void> node(const std::string& path, mode_t type, dev_t device, const Metadata& metadata);
+                       const Metadata& metadata) override;
+  Result<void> hard_link(const std::string& path, const std::string& target) override;
+  Result<void> node(const std::string& path, mode_t type, dev_t device,
+                    const Metadata& metadata) override;
   // Overlay's whiteout: a character device 0:0.
-  Result<void> whiteout(const std::string& path);
-  // The directory exists afterwards.
-  Result<void> ensure_directory(const std::string& path);
-  Result<void> finish();
+  Result<void> whiteout(const std::string& path) override;
+  // Only remembered: the mark is an attribute that we may not write.
+  Result<void> opaque(const std::string& path) override;
+  const std::vector<std::string>& opaque_directories() const { return opaque_; }
+  Result<void> finish() override;
 
-  // Extended attributes that could not be kept on this file system or this type of file.
-  uint64_t xattrs_lost() const { return xattrs_lost_; }
-  // Files that a later entry of the same name has taken the place of.
-  uint64_t replaced() const { return replaced_; }
+  uint64_t xattrs_lost() const override { return xattrs_lost_; }
+  uint64_t replaced() const override { return replaced_; }
 
  private:
   struct Place {
@@ -61,6 +48,8 @@ class TreeWriter {
   };
   // The parent's descriptor (valid until the next call) and the last name.
   Result<Place> place_of(const std::string& path);
+  // The directory exists afterwards.
+  Result<void> ensure_directory(const std::string& path);
   // As place_of, with nothing left at the name.
   Result<Place> vacate(const std::string& path);
   Result<sys::Fd> make_parents(const std::string& parent);
@@ -71,7 +60,11 @@ class TreeWriter {
   // Archives list a directory's files in a row.
   std::string cached_path_;
   sys::Fd cached_parent_;
+  std::string file_path_;  // of the file that is being written
+  sys::Fd file_;
+  uint64_t file_size_ = 0;
   std::vector<std::pair<std::string, timespec>> directory_times_;
+  std::vector<std::string> opaque_;
   uint64_t xattrs_lost_ = 0;
   uint64_t replaced_ = 0;
 };

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,7 +27,7 @@ inline constexpr int kUnpackBlobFd = 6;
 // Limits of one archive; beyond any of them it is refused (kResourceExhausted).
 inline constexpr uint64_t kMaxEntries = 1'000'000;
 inline constexpr size_t kMaxPath = 4095;
-inline constexpr int64_t kMaxFileSize = int64_t{1} << 40;
+inline constexpr uint64_t kMaxFileSize = uint64_t{1} << 40;
 inline constexpr size_t kMaxXattrs = 128;
 inline constexpr size_t kMaxXattrSize = 64u << 10;
 inline constexpr size_t kMaxOpaque = 4096;
@@ -42,6 +43,7 @@ struct UnpackRules {
   std::optional<std::pair<uint32_t, uint32_t>> owner;
   // The archive is kept byte for byte, whatever its compression: a manifest names these bytes.
   bool exact = false;
+  uint64_t max_entries = kMaxEntries;
 };
 
 struct Unpacked {
@@ -64,7 +66,12 @@ struct Unpacked {
   bool archive = true;  // false: its first entry could not be read; nothing was made
 };
 
+class TreeSink;
 class Worker;
+// Unpacks what `tar` reads into `sink`; `blob` -1: nothing is kept; `raw`: see TarReader. The
+// process has given up its rights before.
+Result<Unpacked> unpack_into(TreeSink& sink, std::function<Result<void>(std::string_view)> raw,
+                             int tar, int blob, Worker worker, const UnpackRules& rules);
 // Unpacks what `tar` reads into the directory `root`; `blob` -1: nothing is kept. The process has
 // given up its rights before.
 Result<Unpacked> unpack(int tar, int root, int blob, Worker worker, const UnpackRules& rules = {});

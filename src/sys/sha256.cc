@@ -15,10 +15,14 @@ void Sha256::update(std::string_view data) {
   SHA256_Update(&context_, data.data(), data.size());
 }
 
+std::array<uint8_t, 32> Sha256::finish_bytes() {
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> bytes{};
+  SHA256_Final(bytes.data(), &context_);
+  return bytes;
+}
+
 Digest Sha256::finish() {
-  unsigned char bytes[SHA256_DIGEST_LENGTH];
-  SHA256_Final(bytes, &context_);
-  return *Digest::from_hex(to_hex(bytes));
+  return *Digest::from_hex(to_hex(finish_bytes()));
 }
 
 Digest sha256(std::string_view data) {

@@ -4,7 +4,8 @@
 
 #include <openssl/sha.h>
 
-#include <span>
+#include <array>
+#include <cstdint>
 #include <string_view>
 
 #include "base/digest.h"
@@ -16,6 +17,7 @@ class Sha256 {
   Sha256();
   void update(std::string_view data);
   Digest finish();  // ends the stream; the object is spent
+  std::array<uint8_t, 32> finish_bytes();  // likewise
 
  private:
   SHA256_CTX context_;

@@ -17,7 +17,7 @@ from harness.paths import BUILD
 PACKAGES = {
     "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
                  "docker-registry", "buildah", "containerd", "procps", "criu"],
-    "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates"],
+    "sid": ["docker.io", "docker-cli", "runc", "crun", "iptables", "ca-certificates", "composefs"],
 }
 
 # Runs in the new namespaces: $1 the tree, $2 the data folder, then the command.

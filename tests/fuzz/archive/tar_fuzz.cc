@@ -7,7 +7,7 @@
 #include <string>
 
 #include "archive/layer_source.h"
-#include "archive/tar_stream.h"
+#include "archive/tar_reader.h"
 #include "sys/fd.h"
 
 namespace {
@@ -19,22 +19,16 @@ using namespace wherry::archive;
 constexpr uint64_t kMaxBytes = 8u << 20;
 constexpr int kMaxEntriesHere = 2000;
 
-Result<void> read_entry(TarStream& tar, archive_entry* entry) {
-  (void)archive_entry_pathname(entry);
-  (void)archive_entry_hardlink(entry);
-  (void)archive_entry_symlink(entry);
-  archive_entry_xattr_reset(entry);
-  const char* name = nullptr;
-  const void* value = nullptr;
-  size_t size = 0;
-  while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK) {
-  }
-  for (TarStream::Block block;;) {
+Result<void> read_entry(TarReader& tar, const TarMember& member) {
+  uint64_t end = 0;
+  for (TarReader::Block block;;) {
     TRY(bool more, tar.read_block(block));
     if (!more) return {};
-    // Every byte that is said to be there is.
-    volatile char last = block.size > 0 ? block.data[0] ^ block.data[block.size - 1] : '\0';
+    // Every byte that is said to be there is, and belongs to the file.
+    volatile char last = block.bytes.front() ^ block.bytes.back();
     (void)last;
+    if (block.offset < end || block.offset + block.bytes.size() > member.size) __builtin_trap();
+    end = block.offset + block.bytes.size();
   }
 }
 
@@ -42,21 +36,21 @@ Result<void> read_archive(int fd) {
   LayerSource source(fd, -1);
   uint64_t total = 0;
   std::string buffer(16u << 10, '\0');
-  TRY(std::unique_ptr<TarStream> tar, TarStream::open([&]() -> Result<std::string_view> {
-        TRY(size_t size, source.read(buffer));
-        total += size;
-        if (total > kMaxBytes) return Error(ErrorKind::kResourceExhausted, "enough");
-        return std::string_view(buffer.data(), size);
-      }));
+  TarReader tar([&]() -> Result<std::string_view> {
+    TRY(size_t size, source.read(buffer));
+    total += size;
+    if (total > kMaxBytes) return Error(ErrorKind::kResourceExhausted, "enough");
+    return std::string_view(buffer.data(), size);
+  });
   for (int i = 0; i < kMaxEntriesHere; ++i) {
-    TRY(archive_entry * entry, tar->next());
+    TRY(const TarMember* entry, tar.next());
     if (entry == nullptr) {
-      TRY(TarStream::Summary summary, tar->finish());
+      TRY(TarReader::Summary summary, tar.finish());
       if (summary.bytes != total) __builtin_trap();
       (void)source.finish();
       return {};
     }
-    TRY_VOID(read_entry(*tar, entry));
+    TRY_VOID(read_entry(tar, *entry));
   }
   return {};
 }

@@ -1,11 +1,11 @@
 
-#include "archive/tar_stream.h"
+#include "archive/tar_reader.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include "archive/layer_source.h"
-#include "archive/tree_writer.h"
+#include "archive/tree_sink.h"
 #include "sys/fd.h"
 #include "unit/archive/tar_builder.h"
 
@@ -24,7 +24,7 @@ sys::Fd file_of(const std::string& bytes) {
 
 struct Read {
   std::vector<std::string> names;
-  Result<TarStream::Summary> end;
+  Result<TarReader::Summary> end;
   LayerSource::Summary source;
 };
 
@@ -33,26 +33,26 @@ Read read_whole(const std::string& bytes, int blob = -1, size_t block = 100'000)
   sys::Fd fd = file_of(bytes);
   LayerSource source(fd.get(), blob);
   std::string buffer(block, '\0');
-  auto stream = TarStream::open([&]() -> Result<std::string_view> {
+  TarReader reader([&]() -> Result<std::string_view> {
     TRY(size_t size, source.read(buffer));
     return std::string_view(buffer.data(), size);
   });
   Read read{{}, Error(ErrorKind::kInternal, "not reached"), {}};
   for (;;) {
-    Result<archive_entry*> entry = (*stream)->next();
+    Result<const TarMember*> entry = reader.next();
     if (!entry) {
       read.end = std::move(entry.error());
       return read;
     }
     if (*entry == nullptr) break;
-    read.names.emplace_back(archive_entry_pathname(*entry));
+    read.names.emplace_back((*entry)->path);
   }
-  read.end = (*stream)->finish();
+  read.end = reader.finish();
   read.source = source.finish();
   return read;
 }
 
-TEST(TarStream, HashesTheExactUncompressedBytesWhateverTheCompression) {
+TEST(TarReader, HashesTheExactUncompressedBytesWhateverTheCompression) {
   std::string tar = TarBuilder().file("a", std::string(5000, 'q')).directory("d").bytes() +
                     std::string(9 * 512, '\0');
   for (const char* filter : {"none", "gzip", "bzip2", "xz", "zstd"}) {
@@ -65,7 +65,7 @@ TEST(TarStream, HashesTheExactUncompressedBytesWhateverTheCompression) {
   }
 }
 
-TEST(TarStream, TheDigestCoversWhatFollowsTheEndMark) {
+TEST(TarReader, TheDigestCoversWhatFollowsTheEndMark) {
   std::string tar = TarBuilder().file("a").bytes();
   std::string longer = tar + std::string(512, 'j') + std::string(512, '\0');
   Read read = read_whole(longer);
@@ -73,13 +73,13 @@ TEST(TarStream, TheDigestCoversWhatFollowsTheEndMark) {
   EXPECT_EQ(read.end->digest, sys::sha256(longer));
 }
 
-TEST(TarStream, AnEmptyArchiveIsAnArchive) {
+TEST(TarReader, AnEmptyArchiveIsAnArchive) {
   Read read = read_whole(std::string(10240, '\0'));
   ASSERT_TRUE(read.end) << read.end.error().message();
   EXPECT_TRUE(read.names.empty());
 }
 
-TEST(TarStream, EmptyInputAndGarbageAreNoTar) {
+TEST(TarReader, EmptyInputAndGarbageAreNoTar) {
   std::string noise;
   for (int i = 0; i < 4000; ++i) noise += static_cast<char>(i * 7919 >> 3);
   for (const std::string& bytes :
@@ -93,7 +93,7 @@ TEST(TarStream, EmptyInputAndGarbageAreNoTar) {
   }
 }
 
-TEST(TarStream, EveryTruncationIsSeen) {
+TEST(TarReader, EveryTruncationIsSeen) {
   std::string tar =
       TarBuilder().file("a", std::string(1500, 'q')).file("b", "end").bytes_without_end();
   for (size_t size = 1; size <= tar.size(); size += 97)
@@ -104,7 +104,7 @@ TEST(TarStream, EveryTruncationIsSeen) {
   EXPECT_FALSE(read_whole(packed.substr(0, packed.size() / 2)).end);
 }
 
-TEST(TarStream, AFlippedBitInCompressedDataIsRefused) {
+TEST(TarReader, AFlippedBitInCompressedDataIsRefused) {
   std::string noise;
   uint32_t state = 1;
   for (int i = 0; i < 20000; ++i)
@@ -127,7 +127,7 @@ TEST(TarStream, AFlippedBitInCompressedDataIsRefused) {
   }
 }
 
-TEST(TarStream, GzipMayHaveManyMembersAndPaddingButNoGarbage) {
+TEST(TarReader, GzipMayHaveManyMembersAndPaddingButNoGarbage) {
   std::string tar = TarBuilder().file("a", std::string(5000, 'q')).bytes();
   std::string members = compress(tar.substr(0, 700), "gzip") + compress("", "gzip") +
                         compress(tar.substr(700), "gzip");
@@ -139,13 +139,13 @@ TEST(TarStream, GzipMayHaveManyMembersAndPaddingButNoGarbage) {
   EXPECT_FALSE(read_whole(members + members.substr(0, 5)).end);
 }
 
-TEST(TarStream, ADamagedHeaderIsRefused) {
+TEST(TarReader, ADamagedHeaderIsRefused) {
   std::string tar = TarBuilder().file("a").file("b").bytes();
   tar[1024 + 3] ^= 1;  // the second header's name: its checksum is wrong now
   EXPECT_FALSE(read_whole(tar).end);
 }
 
-TEST(TarStream, NamesAreBytes) {
+TEST(TarReader, NamesAreBytes) {
   std::string latin = "caf\xe9";
   std::string decomposed = "e\xcc\x81";
   std::string tar = TarBuilder()
