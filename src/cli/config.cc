@@ -347,7 +347,8 @@ std::string config_json(const Config& config) {
   document["insecure-registries"] = config.registries.insecure;
   document["max-concurrent-downloads"] = config.max_downloads;
   document["max-concurrent-uploads"] = config.max_uploads;
-  document["storage-driver"] = config.storage_driver ? store::rung_name(*config.storage_driver) : "";
+  document["storage-driver"] =
+      config.storage_driver ? store::rung_name(*config.storage_driver) : "";
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 
