@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/arena.h"
 #include "sys/confine.h"
 #include "sys/fd.h"
 
@@ -23,6 +24,8 @@ namespace {
 // xz -9 needs 65 MiB, a zstd window up to 128 MiB.
 constexpr uint64_t kAddressSpace = 512u << 20;
 constexpr uint64_t kFiles = 32;
+constexpr uint64_t kReadOnly = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
+                               MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 constexpr int kUnpackCapabilities[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
                                        CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP};
@@ -33,18 +36,23 @@ constexpr int kPackCapabilities[] = {CAP_DAC_READ_SEARCH};
 constexpr std::string_view kCommonCalls[] = {
     // reading files, writing to what is open
     "read", "write", "writev", "lseek", "close", "fcntl", "fstat", "newfstatat", "statx", "openat",
-    "openat2", "getdents64",
+    "openat2",
     // memory, time, the threads that there are, and the end
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "futex", "getrandom", "clock_gettime",
     "rseq", "set_robust_list", "sched_yield", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "restart_syscall", "exit", "exit_group",
     // failpoints of the tests end this process only
     "getpid", "gettid", "kill", "tgkill"};
-constexpr std::string_view kUnpackCalls[] = {"pwrite64",  "ftruncate", "mkdirat",  "mknodat",
-                                             "symlinkat", "linkat",    "unlinkat", "renameat",
-                                             "renameat2", "fchown",    "fchownat", "fchmod",
-                                             "fchmodat",  "utimensat", "fsetxattr"};
-constexpr std::string_view kPackCalls[] = {"readlinkat", "fgetxattr", "flistxattr"};
+constexpr std::string_view kUnpackCalls[] = {"getdents64", "pwrite64",  "ftruncate", "mkdirat",
+                                             "mknodat",    "symlinkat", "linkat",    "unlinkat",
+                                             "renameat",   "renameat2", "fchown",    "fchownat",
+                                             "fchmod",     "fchmodat",  "utimensat", "fsetxattr"};
+// Not getdents64: whether the store has an object can be asked, not which ones it has.
+constexpr std::string_view kObjectCalls[] = {"pwrite64", "pread64",  "ftruncate", "fallocate",
+                                             "mkdirat",  "unlinkat", "renameat",  "renameat2",
+                                             "fchmod",   "fchmodat"};
+constexpr std::string_view kRebuildCalls[] = {"pread64"};
+constexpr std::string_view kPackCalls[] = {"getdents64", "readlinkat", "fgetxattr", "flistxattr"};
 
 Error failed(const char* what) {
   return Error::from_errno(errno, what);
@@ -98,9 +106,10 @@ Result<void> stay_in(int root) {
   return {};
 }
 
-Result<void> confine_to(int root, uint64_t mount_attributes, bool may_stay) {
+Result<void> confine_to(int root, uint64_t mount_attributes, bool may_stay,
+                        uint64_t address_space = kAddressSpace) {
   umask(0);
-  TRY_VOID(sys::limit_process(kAddressSpace, kFiles));
+  TRY_VOID(sys::limit_process(address_space, kFiles));
   Result<sys::Fd> tree = copy_mount(root, mount_attributes);
   bool stays = !tree && may_stay && tree.error().errnum() == EINVAL;
   if (!tree && !stays) return std::move(tree.error());
@@ -125,11 +134,30 @@ Result<Worker> confine_unpacker(int root) {
   return worker;
 }
 
+Result<Worker> confine_object_unpacker(int root, int store) {
+  if (store >= 0) {
+    TRY(sys::Fd copy, copy_mount(store, kReadOnly));
+    if (dup3(copy.get(), store, O_CLOEXEC) < 0) return failed("cannot keep the objects");
+  }
+  // The tree of a layer's names is mapped.
+  TRY_VOID(confine_to(root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false,
+                      kAddressSpace + Arena::kMax));
+  TRY_VOID(sys::drop_capabilities({}));
+  TRY(Worker worker, Worker::start());
+  TRY_VOID(allow_calls(kObjectCalls));
+  return worker;
+}
+
+Result<Worker> confine_rebuilder(int objects) {
+  TRY_VOID(confine_to(objects, kReadOnly, false));
+  TRY_VOID(sys::drop_capabilities({}));
+  TRY(Worker worker, Worker::start());
+  TRY_VOID(allow_calls(kRebuildCalls));
+  return worker;
+}
+
 Result<PackerConfinement> confine_packer(int root) {
-  TRY_VOID(confine_to(root,
-                      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV |
-                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                      false));
+  TRY_VOID(confine_to(root, kReadOnly, false));
   TRY_VOID(sys::drop_capabilities(kOpaqueCapabilities));
   TRY(OpaqueDirectories opaque, find_opaque(root));
   TRY_VOID(sys::drop_capabilities(kPackCapabilities));

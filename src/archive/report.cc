@@ -1,7 +1,9 @@
 // The reports of wherry-unpack: JSON, one object. Read by a process that does not trust its writer.
 #include <nlohmann/json.hpp>
 
+#include "archive/objects.h"
 #include "archive/pack.h"
+#include "archive/rebuild.h"
 #include "archive/unpack.h"
 
 namespace wherry::archive {
@@ -107,24 +109,20 @@ Result<void> read_sizes(const json& report, Layer& layer) {
   return {};
 }
 
-}  // namespace
-
-std::string report_of(const Result<Unpacked>& result) {
-  if (!result) return text_of(error_report(result.error()));
-  json report = layer_report(*result);
-  report["dropped_xattrs"] = result->dropped_xattrs;
-  report["replaced"] = result->replaced;
+json unpacked_report(const Unpacked& unpacked) {
+  json report = layer_report(unpacked);
+  report["dropped_xattrs"] = unpacked.dropped_xattrs;
+  report["replaced"] = unpacked.replaced;
   report["opaque"] = json::array();
-  for (const std::string& path : result->opaque) report["opaque"].push_back(to_latin(path));
-  report["input"] = result->input.str();
-  report["input_size"] = result->input_size;
-  report["blob_compression"] = compression_name(result->blob_compression);
-  report["archive"] = result->archive;
-  return text_of(report);
+  for (const std::string& path : unpacked.opaque) report["opaque"].push_back(to_latin(path));
+  report["input"] = unpacked.input.str();
+  report["input_size"] = unpacked.input_size;
+  report["blob_compression"] = compression_name(unpacked.blob_compression);
+  report["archive"] = unpacked.archive;
+  return report;
 }
 
-Result<Unpacked> parse_unpack_report(const std::string& text) {
-  TRY(json report, parse_object(text));
+Result<Unpacked> read_unpacked(const json& report) {
   TRY(Digest diff_id, digest(report, "diff_id"));
   TRY(Digest input, digest(report, "input"));
   TRY(Digest blob, digest(report, "blob"));
@@ -142,6 +140,56 @@ Result<Unpacked> parse_unpack_report(const std::string& text) {
     unpacked.opaque.push_back(from_latin(path.get_ref<const std::string&>()));
   }
   return unpacked;
+}
+
+}  // namespace
+
+std::string report_of(const Result<Unpacked>& result) {
+  return text_of(result ? unpacked_report(*result) : error_report(result.error()));
+}
+
+Result<Unpacked> parse_unpack_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  return read_unpacked(report);
+}
+
+std::string report_of(const Result<UnpackedObjects>& result) {
+  if (!result) return text_of(error_report(result.error()));
+  json report = unpacked_report(result->layer);
+  report["new_objects"] = result->new_objects;
+  report["new_bytes"] = result->new_bytes;
+  report["record"] = result->record.str();
+  report["record_entries"] = result->record_entries;
+  return text_of(report);
+}
+
+Result<UnpackedObjects> parse_objects_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  TRY(Unpacked layer, read_unpacked(report));
+  TRY(Digest record, digest(report, "record"));
+  UnpackedObjects unpacked{.layer = std::move(layer), .record = record};
+  TRY(unpacked.new_objects, number(report, "new_objects"));
+  TRY(unpacked.new_bytes, number(report, "new_bytes"));
+  TRY(unpacked.record_entries, number(report, "record_entries"));
+  return unpacked;
+}
+
+std::string report_of(const Result<Rebuilt>& result) {
+  if (!result) return text_of(error_report(result.error()));
+  return text_of({{"diff_id", result->diff_id.str()},
+                  {"tar_size", result->tar_size},
+                  {"blob", result->blob.str()},
+                  {"blob_size", result->blob_size}});
+}
+
+Result<Rebuilt> parse_rebuild_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  TRY(Digest diff_id, digest(report, "diff_id"));
+  TRY(Digest blob, digest(report, "blob"));
+  Rebuilt rebuilt{.diff_id = diff_id, .blob = blob};
+  TRY(rebuilt.tar_size, number(report, "tar_size"));
+  TRY(rebuilt.blob_size, number(report, "blob_size"));
+  return rebuilt;
 }
 
 std::string report_of(const Result<Packed>& result) {

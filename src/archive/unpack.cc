@@ -86,7 +86,11 @@ class Unpacker {
     TRY(std::string path, clean_path(member.path));
     size_t slash = path.rfind('/');
     std::string_view name = std::string_view(path).substr(slash == path.npos ? 0 : slash + 1);
-    if (rules_.layer && name.starts_with(kWhiteout)) return take_whiteout(path, name);
+    if (rules_.layer) {
+      TRY(bool ignored, is_below_mark(path));
+      if (ignored) return {};
+      if (name.starts_with(kWhiteout)) return take_whiteout(path, name);
+    }
     TRY(Metadata metadata, metadata_of(member));
     if (member.type == '5') {
       if (path.empty() && !rules_.layer) return {};
@@ -99,6 +103,16 @@ class Unpacker {
     }
     if (path.empty()) return corrupt("the root must be a directory");
     return take_type(member, path, metadata);
+  }
+
+  // Whether it is AUFS's own; below another mark there is nothing.
+  static Result<bool> is_below_mark(std::string_view path) {
+    for (std::string_view rest = path; rest.contains('/');) {
+      if (rest.starts_with(kWhiteoutMeta)) return true;
+      if (rest.starts_with(kWhiteout)) return corrupt("it is below a whiteout");
+      rest.remove_prefix(rest.find('/') + 1);
+    }
+    return false;
   }
 
   Result<void> take_type(const TarMember& member, const std::string& path,

@@ -9,10 +9,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
-from harness import trees
-from harness.paths import BUILD
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness import trees  # noqa: E402
+from harness.paths import BUILD  # noqa: E402
 
 PACKAGES = {
     "bookworm": ["docker.io", "runc", "crun", "iptables", "ca-certificates", "skopeo", "podman",
@@ -187,3 +190,8 @@ class Place:
 
     def start(self, *words, **options) -> subprocess.Popen:
         return subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, **options)
+
+
+if __name__ == "__main__":  # peers.py SUITE DATA PROGRAM [ARGUMENT...]: as command()
+    words = command(pathlib.Path(sys.argv[2]), *sys.argv[3:], suite=sys.argv[1])
+    os.execvp(words[0], words)

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <utility>
 
-
 namespace wherry::archive {
 namespace {
 

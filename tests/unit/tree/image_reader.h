@@ -161,7 +161,9 @@ class ImageReader {
       } else if (prefix == 4) {
         must(name == "overlay.redirect" && value.size() == 66 && value[0] == '/' && value[3] == '/',
              "a redirection");
-        node.object = static_cast<uint8_t>(std::stoi(value.substr(1, 2), nullptr, 16));
+        const std::string hex = value.substr(1, 2) + value.substr(4);
+        for (size_t i = 0; i < node.object.size(); ++i)
+          node.object[i] = static_cast<uint8_t>(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
       } else {
         must(prefix == 1 || prefix == 6, "a prefix");
         node.xattrs.emplace_back((prefix == 1 ? "user." : "security.") + name, value);

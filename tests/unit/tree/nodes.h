@@ -2,11 +2,11 @@
 // and random ones.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
+#include <ostream>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,7 +25,7 @@ struct Node {
   uint32_t mtime_ns = 0;
   uint32_t inode = 0;
   uint64_t size = 0;
-  uint8_t object = 0;  // the first byte of the object's name
+  ObjectId object{};
   std::string target;
   uint32_t device_major = 0, device_minor = 0;
   std::vector<std::pair<std::string, std::string>> xattrs;
@@ -43,10 +43,10 @@ struct Node {
                 .mtime_ns = mtime_ns,
                 .inode = inode,
                 .size = size,
+                .object = object,
                 .target = target,
                 .device_major = device_major,
                 .device_minor = device_minor};
-    if (type == Type::kFile && size > 0) entry.object[0] = object;
     for (const auto& [name, value] : xattrs) entry.xattrs.push_back({name, value});
     return entry;
   }
@@ -56,7 +56,7 @@ inline void PrintTo(const Node& node, std::ostream* out) {
   *out << "{" << node.path << " type " << int(node.type) << (node.opaque ? " opaque" : "")
        << " mode " << std::oct << node.mode << std::dec << " owner " << node.uid << ":" << node.gid
        << " time " << node.mtime_s << "." << node.mtime_ns << " inode " << node.inode << " size "
-       << node.size << " object " << int(node.object) << " target " << node.target << " device "
+       << node.size << " object " << int(node.object[0]) << " target " << node.target << " device "
        << node.device_major << ":" << node.device_minor << " xattrs " << node.xattrs.size() << "}";
 }
 
@@ -71,7 +71,7 @@ inline Node node_of(const Entry& entry) {
             .mtime_ns = entry.mtime_ns,
             .inode = entry.inode,
             .size = entry.size,
-            .object = entry.object[0],
+            .object = entry.object,
             .target = std::string(entry.target),
             .device_major = entry.device_major,
             .device_minor = entry.device_minor};
@@ -83,12 +83,13 @@ inline Node node_of(const Entry& entry) {
 inline Node directory(std::string path) {
   return {.path = std::move(path)};
 }
+// `object`: the first byte of its name.
 inline Node file(std::string path, uint64_t size = 0, uint8_t object = 1) {
   return {.path = std::move(path),
           .type = Type::kFile,
           .mode = 0644,
           .size = size,
-          .object = size > 0 ? object : uint8_t{0}};
+          .object = {size > 0 ? object : uint8_t{0}}};
 }
 inline Node link_of(std::string path, uint32_t inode, uint64_t size = 0) {
   Node node = file(std::move(path), size);
@@ -129,7 +130,7 @@ inline Written write(RecordKind kind, const std::vector<Node>& nodes) {
 
 inline std::string record(RecordKind kind, const std::vector<Node>& nodes) {
   Written written = write(kind, nodes);
-  EXPECT_TRUE(written.summary) << written.summary.error().message();
+  if (!written.summary) throw std::runtime_error(written.summary.error().message());
   return written.bytes;
 }
 
@@ -176,7 +177,7 @@ inline Node random_node(Dice& dice, std::string path, bool layer) {
   } else if (kind < 7) {
     node.type = Type::kFile;
     node.size = dice.one_in(3) ? 0 : dice.below(dice.one_in(5) ? uint64_t{1} << 46 : 5000);
-    node.object = node.size > 0 ? static_cast<uint8_t>(dice.below(5)) : uint8_t{0};
+    if (node.size > 0) node.object[0] = static_cast<uint8_t>(dice.below(5));
   } else if (kind == 7) {
     node.type = Type::kSymlink;
     node.target = std::string(1 + dice.below(dice.one_in(4) ? 4095 : 30), 't');
