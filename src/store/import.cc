@@ -43,9 +43,8 @@ Result<void> check_options(const ImportOptions& options) {
   return {};
 }
 
-Result<LayerFacts> unpack_into(LayerDraft& draft, int tar_fd, const Places& places,
-                               uint64_t& dropped_xattrs) {
-  TRY(archive::Unpacked layer, unpack_draft(draft, tar_fd, places));
+Result<LayerFacts> unpack_into(LayerDraft& draft, int tar_fd, uint64_t& dropped_xattrs) {
+  TRY(archive::Unpacked layer, unpack_draft(draft, tar_fd));
   dropped_xattrs = layer.dropped_xattrs;
   return facts_of(layer);
 }
@@ -60,7 +59,7 @@ Result<Image> Store::import_tar(int tar_fd, const ImportOptions& options) {
   TRY_VOID_CTX(failpoint("store.import.begin"), context);
   TRY_CTX(LayerDraft draft, new_archive_layer(), context);
   uint64_t dropped_xattrs = 0;
-  TRY_CTX(LayerFacts facts, unpack_into(draft, tar_fd, state_->places, dropped_xattrs), context);
+  TRY_CTX(LayerFacts facts, unpack_into(draft, tar_fd, dropped_xattrs), context);
   NewImage image;
   TRY_CTX(image.config_json, describe(options, facts.diff_id), context);
   if (options.reference) image.references.push_back(*options.reference);

@@ -85,13 +85,17 @@ Result<void> LayerDraft::seal() {
   return check_objects(*places_, folder());
 }
 
-Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd, const Places& places) {
-  TRY(int blob, draft.blob_fd());
-  return archive::run_unpack_layer({.tar = tar_fd,
-                                    .folder = draft.folder(),
-                                    .objects = places.objects.get(),
-                                    .lock = draft.lock_fd(),
-                                    .blob = blob});
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+  TRY(archive::ObjectsJob job, draft.job());
+  job.tar = tar_fd;
+  TRY(archive::UnpackedObjects unpacked, archive::run_unpack_objects(job));
+  return std::move(unpacked.layer);
+}
+
+Result<archive::ObjectsJob> LayerDraft::job() {
+  TRY(int blob, blob_fd());
+  return archive::ObjectsJob{
+      .directory = folder(), .store = places_->objects.get(), .lock = lock_fd(), .blob = blob};
 }
 
 LayerFacts facts_of(const archive::Unpacked& layer) {

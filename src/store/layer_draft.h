@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 
+#include "archive/objects_client.h"
 #include "base/digest.h"
 #include "store/incoming.h"
 
@@ -51,6 +52,8 @@ class LayerDraft {
   int lock_fd() const { return incoming_.lock_fd(); }
   // Made when first asked for: incoming/<random>/blob, empty, opened for reading and writing.
   Result<int> blob_fd();
+  // What unpacks an archive into this draft, but for the archive itself; its blob is kept.
+  Result<archive::ObjectsJob> job();
   // As blob_fd(), where a helper that packs the tree is to write record and recipe.
   Result<int> record_fd();
   Result<int> recipe_fd();

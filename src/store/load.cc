@@ -32,15 +32,14 @@ Result<void> check_layer(const archive::Unpacked& unpacked, const ArchivedLayer&
 // The drafts of an archive's layers; each layer once.
 class Drafts {
  public:
-  Drafts(Store& store, const Places& places, const ImageArchive& archive)
-      : store_(store), places_(places), archive_(archive) {}
+  Drafts(Store& store, const ImageArchive& archive) : store_(store), archive_(archive) {}
 
   Result<void> add(const ArchivedLayer& layer, const Digest& diff_id) {
     TRY(bool needed, is_needed(layer, diff_id));
     if (!needed) return {};
     TRY(sys::Fd file, archive_.file(layer.path));
     TRY(LayerDraft draft, store_.new_archive_layer());
-    TRY_CTX(archive::Unpacked unpacked, unpack_draft(draft, file.get(), places_),
+    TRY_CTX(archive::Unpacked unpacked, unpack_draft(draft, file.get()),
             "layer '" + layer.path + "'");
     TRY_VOID_CTX(check_layer(unpacked, layer, diff_id), "layer '" + layer.path + "'");
     TRY_VOID(draft.finish(facts_of(unpacked)));
@@ -63,16 +62,14 @@ class Drafts {
   }
 
   Store& store_;
-  const Places& places_;
   const ImageArchive& archive_;
   std::set<Digest> made_;
   std::vector<LayerDraft> drafts_;
 };
 
-Result<std::vector<LayerDraft>> unpack_layers(Store& store, const Places& places,
-                                              const ImageArchive& archive,
+Result<std::vector<LayerDraft>> unpack_layers(Store& store, const ImageArchive& archive,
                                               const std::vector<PlannedImage>& images) {
-  Drafts drafts(store, places, archive);
+  Drafts drafts(store, archive);
   for (const PlannedImage& image : images)
     for (size_t i = 0; i < image.layers.size(); ++i)
       TRY_VOID(drafts.add(image.layers[i], image.diff_ids[i]));
@@ -108,7 +105,7 @@ Result<std::vector<Store::Loaded>> Store::load(int archive_fd, const LoadOptions
             context);
     TRY_VOID_CTX(failpoint("store.load.opened"), context);
     TRY_CTX(planned, archive.images(platform), context);
-    TRY_CTX(drafts, unpack_layers(*this, state_->places, archive, planned), context);
+    TRY_CTX(drafts, unpack_layers(*this, archive, planned), context);
     // The archive's own files go before the sync: nobody needs them on the disk.
   }
   TRY_CTX(std::vector<Digest> ids,

@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "state/blobs.h"
+#include "store/layer_folder.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
@@ -44,20 +45,23 @@ Result<Blob> Store::blob_for(const Digest& diff_id, archive::Compression compres
   if (std::optional<Blob> chosen = choose(kept, compression)) return std::move(*chosen);
   TraceScope trace("store.pack");
   const std::string context = "cannot pack layer '" + diff_id.str() + "'";
-  TRY_CTX(std::string path, layer_path(diff_id), context);
-  TRY_CTX(sys::Fd tree, sys::open_file(path, O_RDONLY | O_DIRECTORY), context);
+  // Nobody takes an object away meanwhile.
+  TRY_CTX(auto objects, state_->hold_objects(), context);
+  TRY_CTX(sys::Fd folder, open_layer(state_->places, diff_id), context);
+  TRY_CTX(sys::Fd recipe, sys::open_at(folder.get(), kRecipe, O_RDONLY | O_NOFOLLOW), context);
   TRY_CTX(Incoming incoming, Incoming::create(state_->places, state_->database), context);
   TRY_CTX(sys::Fd file,
           sys::open_at(incoming.directory(), kDraftBlob, O_RDWR | O_CREAT | O_EXCL, 0600), context);
-  TRY_CTX(archive::Packed packed,
-          archive::run_pack({.directory = tree.get(),
-                             .lock = incoming.lock_fd(),
-                             .blob = file.get(),
-                             .compression = compression}),
+  TRY_CTX(archive::Rebuilt packed,
+          archive::run_rebuild({.recipe = recipe.get(),
+                                .objects = state_->places.objects.get(),
+                                .lock = incoming.lock_fd(),
+                                .blob = file.get(),
+                                .compression = compression}),
           context);
   if (packed.diff_id != diff_id)
-    return Error(ErrorKind::kUnsupported, context + ": its files no longer give the exact archive")
-        .set_hint("pull, load or import the image again: the archive is kept then");
+    return Error(ErrorKind::kCorrupt, context + ": its recipe gives '" + packed.diff_id.str() + "'")
+        .set_hint("load or pull the image again");
   Blob blob{packed.blob, packed.blob_size, media_type_of(compression)};
   TRY_VOID_CTX(incoming.list({{}, {blob.digest}}, /*sync=*/false), context);
   TRY_VOID_CTX(failpoint("store.blob.packed"), context);

@@ -119,9 +119,9 @@ class Store {
   // The blob that this layer came or went with, newest first; empty: none is kept.
   Result<std::vector<Blob>> blobs_of(const Digest& diff_id);
   Result<sys::Fd> open_blob(const Digest& blob);
-  // A kept blob of the layer, the wanted compression before others; else one that is packed now,
-  // checked against the diff id and kept, durable on return. kUnsupported when the exact tar can no
-  // longer be made (a foreign layer without its blob).
+  // A kept blob of the layer, the wanted compression before others; else one that is packed now
+  // from the layer's recipe, checked against the diff id and kept, durable on return. kCorrupt: the
+  // layer is damaged.
   Result<Blob> blob_for(const Digest& diff_id, archive::Compression compression);
   // The manifest to send: that which came with the image, byte for byte; of one that was made here
   // a manifest whose layers are all kept as blobs. Packs those that are not (`packing` is told of
@@ -129,7 +129,7 @@ class Store {
   Result<std::string> distributable_manifest(
       const Image& image, const std::function<void(const Digest&)>& packing = {});
   // A manifest of ours for any image, of the blobs that are kept; layers without any are packed
-  // (`packing` is told of each before). Nothing is recorded of it. kUnsupported as blob_for().
+  // (`packing` is told of each before). Nothing is recorded of it. Errors as blob_for().
   Result<std::string> own_manifest(const Image& image,
                                    const std::function<void(const Digest&)>& packing = {});
   // After a push: the repository knows the image by this digest now.

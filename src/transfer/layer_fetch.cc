@@ -19,7 +19,7 @@ struct Lane {
   size_t index = 0;
   int transfer = 0;
   store::LayerDraft draft;
-  archive::Unpacking unpacking;
+  archive::UnpackingObjects unpacking;
   bool arrived = false;                       // the download is whole
   std::optional<archive::Unpacked> unpacked;  // and so is the tree
   std::optional<Error> unpack_error;          // waits for the download's own word
@@ -57,16 +57,12 @@ class Fetcher {
   Result<void> start(size_t index) {
     const oci::Descriptor& blob = layers_[index].blob;
     std::string context = in_layer(index);
-    TRY_CTX(store::LayerDraft draft, store_.new_layer(), context);
-    TRY_CTX(int blob_fd, draft.blob_fd(), context);
+    TRY_CTX(store::LayerDraft draft, store_.new_archive_layer(), context);
     TRY_CTX(sys::Pipe pipe, sys::make_pipe(), context);
-    archive::UnpackJob job;
+    TRY_CTX(archive::ObjectsJob job, draft.job(), context);
     job.tar = pipe.read.get();
-    job.directory = draft.tree();
-    job.lock = draft.lock_fd();
-    job.blob = blob_fd;
-    job.rules.exact = true;
-    TRY_CTX(archive::Unpacking unpacking, archive::Unpacking::start(job), context);
+    job.exact = true;
+    TRY_CTX(archive::UnpackingObjects unpacking, archive::UnpackingObjects::start(job), context);
     pipe.read.reset();
     Result<int> transfer = remote_.start_download(
         {blob.digest, static_cast<uint64_t>(blob.size), pipe.write.get(), blob.urls});
@@ -107,9 +103,9 @@ class Fetcher {
   }
 
   void take_unpacked(Lane& lane) {
-    Result<archive::Unpacked> unpacked = lane.unpacking.finish();
+    Result<archive::UnpackedObjects> unpacked = lane.unpacking.finish();
     if (unpacked) {
-      lane.unpacked = std::move(*unpacked);
+      lane.unpacked = std::move(unpacked->layer);
     } else {
       lane.unpack_error = std::move(unpacked.error());
     }
@@ -146,7 +142,7 @@ class Fetcher {
       return Error(ErrorKind::kCorrupt, "the tar inside has the digest '" + got.diff_id.str() +
                                             "', the configuration says '" + wanted.diff_id.str() +
                                             "'");
-    store::LayerFacts facts{got.diff_id, got.tar_size, got.files_size,
+    store::LayerFacts facts{got.diff_id, got.tar_size,
                             store::Blob{got.blob, got.blob_size, wanted.blob.media_type}};
     TRY_VOID(lane.draft.finish(std::move(facts)));
     TRY_VOID(failpoint("transfer.pull.layer"));

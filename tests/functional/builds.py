@@ -135,9 +135,8 @@ class BuildTest(FunctionalTest):
             self.assertIn(word, built.err)
 
     def layer_paths(self, image: str = "built") -> list[pathlib.Path]:
-        """The trees of an image's layers, lowest first."""
-        return [self.w.root / "layers" / layer.split(":")[1] / "fs"
-                for layer in self.w.inspect(image)["RootFS"]["Layers"]]
+        """The layers of an image as directories, lowest first."""
+        return self.w.layer_paths(image)
 
     def age(self, path, seconds: float = 1000) -> None:
         os.utime(path, (seconds, seconds))

@@ -56,8 +56,7 @@ class ArchiveTest(FunctionalTest):
     def tree(self, name: str) -> dict[str, str]:
         """The image's files, layer over layer (no whiteouts are needed to read these)."""
         files = {}
-        for layer in self.w.inspect(name)["RootFS"]["Layers"]:
-            top = self.w.root / "layers" / layer.removeprefix("sha256:") / "fs"
+        for top in self.w.layer_paths(name):
             for path in top.rglob("*"):
                 if path.is_file():
                     files[str(path.relative_to(top))] = path.read_text()
@@ -289,9 +288,7 @@ class Save(ArchiveTest):
         other = self.enterContext(contextlib.closing(Wherry()))
         self.assertEqual(other.ok("load", "-i", file), f"Loaded image: {IMAGE}\n")
         self.assertEqual(other.inspect(IMAGE)["Id"], identity)
-        self.assertEqual(images.wrong_files(
-            other.root / "layers" / other.inspect(IMAGE)["RootFS"]["Layers"][0][7:] / "fs",
-            images.busybox_tar()), [])
+        self.assertEqual(images.wrong_files(other.layer_paths(IMAGE)[0], images.busybox_tar()), [])
         self.assertEqual(other.ok("run", "--rm", "--network", "none", IMAGE, "echo", "hi"), "hi\n")
         again = file.with_name("again.tar")
         other.ok("save", "-o", again, IMAGE)

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+from harness import store_records
 from harness.paths import bin_dir
 
 _FOREIGN = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST",
@@ -66,6 +67,12 @@ class Wherry:
 
     def inspect(self, name: str) -> dict:
         return json.loads(self.ok("inspect", name))[0]
+
+    def layer_paths(self, image: str) -> list[pathlib.Path]:
+        """The layers of an image as directories, lowest first; made anew with each call."""
+        top = pathlib.Path(tempfile.mkdtemp(prefix="layers-", dir=self.root.parent))
+        return [store_records.check_out(self.root, layer, top / str(index))
+                for index, layer in enumerate(self.inspect(image)["RootFS"]["Layers"])]
 
     def detached(self, *args, **options) -> str:
         """run -d; the id."""
