@@ -12,6 +12,7 @@
 #include "state/blobs.h"
 #include "state/build_steps.h"
 #include "state/trees.h"
+#include "store/farm.h"
 #include "store/objects.h"
 #include "store/snapshot.h"
 #include "store/store_state.h"
@@ -39,6 +40,15 @@ uint64_t folder_size(int layers, const std::string& name) {
   return bytes;
 }
 
+// Files of the farm that no checkout has a name of.
+Result<void> sweep_farm_of(const Places& places) {
+  Result<sys::Fd> farm = sys::open_file(places.root + "/farm", O_RDONLY | O_DIRECTORY);
+  if (!farm && farm.error().errnum() == ENOENT) return {};
+  if (!farm) return std::move(farm.error());
+  TRY([[maybe_unused]] FarmSwept swept, sweep_farm(farm->get()));
+  return {};
+}
+
 class Collection {
  public:
   Collection(Store::State& state, const CollectOptions& options)
@@ -64,8 +74,10 @@ class Collection {
     for (const std::string& name : folders_)
       TRY_VOID(sys::remove_tree_at(state_.places.layers.get(), name));
     for (const std::string& name : files_) unlinkat(state_.places.blobs.get(), name.c_str(), 0);
-    remove_snapshots(state_.places, snapshots_);
-    return remove_objects(state_.places, objects_);
+    TRY(Incoming trash, Incoming::create(state_.places, state_.database));
+    take_snapshots(state_.places, trash.directory(), snapshots_);
+    TRY_VOID(remove_objects(state_.places, objects_));
+    return sweep_farm_of(state_.places);
   }
   Collected take() && { return std::move(report_); }
 
@@ -110,21 +122,22 @@ class Collection {
   }
 
   Result<void> plan_snapshots() {
-    std::set<std::string> gone(layers_.begin(), layers_.end()), named;
+    std::set<std::string> gone(layers_.begin(), layers_.end());
+    std::set<std::string> named(kept_layers_.begin(), kept_layers_.end());
     TRY(std::vector<state::TreeRow> rows, state::list_trees(state_.database));
     for (const state::TreeRow& row : rows) {
       bool dead = std::ranges::any_of(row.layers, [&](auto& each) { return gone.contains(each); });
       if (dead) chains_.push_back(row.chain);
-      if (!dead) named.insert(snapshot_name(row.tree));
+      if (!dead) named.insert(hex_of(row.tree));
     }
     TRY(std::vector<std::string> files, sys::list_dir(places().trees.get()));
     for (const std::string& name : files) {
       const uint64_t bytes = size_at(places().trees.get(), name);
-      if (named.contains(name)) {
+      if (named.contains(snapshot_base(name))) {
         report_.total += bytes;
         continue;
       }
-      snapshots_.push_back(name);
+      snapshots_.push_back(snapshot_base(name));
       free("snapshot " + name, bytes, "no chain of layers that is here looks like it");
     }
     return {};

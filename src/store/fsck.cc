@@ -179,22 +179,24 @@ class Fsck {
     return {};
   }
 
-  // A snapshot is what its layers' records make of it, bit for bit.
+  // An image is what its layers' records make of it, bit for bit. Checkouts of other rungs are
+  // looked at when they are made.
   Result<void> check_snapshots() {
     TRY(std::vector<state::TreeRow> rows, state::list_trees(state_.database));
     std::set<std::string> seen;
     for (const state::TreeRow& row : rows) {
-      if (!seen.insert(row.tree).second) continue;
-      if (!sys::exists_at(places().trees.get(), snapshot_name(row.tree))) continue;
+      const std::string name = snapshot_names(Rung::kErofs, row).front();
+      if (!seen.insert(name).second || !sys::exists_at(places().trees.get(), name)) continue;
       ++report_.snapshots;
       if (options_.quick) continue;
       Result<bool> same = is_whole_snapshot(state_, row);
       // Without its layers it cannot be compared, and what is wrong with them was said.
       if (!same || *same) continue;
-      problem("snapshot '" + snapshot_name(row.tree) + "' is damaged");
+      problem("snapshot '" + name + "' is damaged");
       if (!options_.repair) continue;
-      remove_snapshots(places(), {snapshot_name(row.tree)});
-      repaired("took snapshot '" + snapshot_name(row.tree) + "' away");
+      TRY(Incoming trash, Incoming::create(places(), state_.database));
+      take_snapshots(places(), trash.directory(), {snapshot_base(name)});
+      repaired("took snapshot '" + name + "' away");
     }
     return {};
   }

@@ -98,12 +98,6 @@ std::string object_hex(const tree::ObjectId& id) {
   return hex;
 }
 
-std::string object_name(const tree::ObjectId& id) {
-  std::string name = object_hex(id);
-  name.insert(2, 1, '/');
-  return name;
-}
-
 Result<tree::ObjectId> parse_object_hex(std::string_view hex) {
   tree::ObjectId id{};
   if (hex.size() != 2 * id.size() || !is_hex(hex))

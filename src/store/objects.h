@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "store/incoming.h"
 #include "store/object_index.h"
+#include "store/tree_file.h"
 
 namespace wherry::store {
 
@@ -26,8 +27,6 @@ inline constexpr const char* kObjectsLock = "objects.lock";
 // In an entry of incoming/: what a helper has written, "new/<64 hex>".
 inline constexpr const char* kNewObjects = "objects";
 
-// "ab/cdef...", below objects/.
-std::string object_name(const tree::ObjectId& id);
 std::string object_hex(const tree::ObjectId& id);
 // From 64 hex digits.
 Result<tree::ObjectId> parse_object_hex(std::string_view hex);

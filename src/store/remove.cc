@@ -92,7 +92,7 @@ Result<bool> in_use(state::Database& database, const std::string& diff_id,
 
 struct Unused {
   Moves moves;
-  std::vector<std::string> snapshots;  // file names
+  std::vector<std::string> snapshots;  // hex digests
   uint64_t bytes = 0;                  // of blobs; those of objects are known when they go
 };
 
@@ -187,7 +187,7 @@ Result<void> forget_unneeded_layers(const Places& places, state::Database& datab
   TRY_VOID(trash.list(unused.moves, /*sync=*/true));
   TRY_VOID(failpoint("store.lease.before"));
   TRY_VOID(transaction.commit());
-  remove_snapshots(places, unused.snapshots);
+  take_snapshots(places, trash.directory(), unused.snapshots);
   return failpoint("store.lease.recorded");
 }
 
@@ -219,7 +219,7 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
   TRY_VOID(failpoint("store.remove.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.remove.recorded"));
-  remove_snapshots(state_->places, snapshots);
+  take_snapshots(state_->places, trash.directory(), snapshots);
   // What is listed and has no record now goes. The image is removed even if its files wait.
   if (Result<uint64_t> objects = trash.dispose()) removed.bytes += *objects;
   return removed;
@@ -242,7 +242,7 @@ Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within
   TRY_VOID(failpoint("store.prune.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.prune.recorded"));
-  remove_snapshots(state_->places, unused.snapshots);
+  take_snapshots(state_->places, trash.directory(), unused.snapshots);
   Result<uint64_t> objects = trash.dispose();
   if (!objects && objects.error().kind() != ErrorKind::kUnavailable)
     return std::move(objects.error());

@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "store/checkout.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 #include "tree/erofs_writer.h"
@@ -16,7 +17,10 @@
 namespace wherry::store {
 namespace {
 
-constexpr const char* kNewSnapshot = "erofs";
+constexpr const char* kNewSnapshot = "tree";
+constexpr const char* kNewWork = "tree-work";
+constexpr const char* kFarm = "farm";
+constexpr std::string_view kSuffixes[] = {".erofs", ".farm", ".reflink", ".layer"};
 
 std::vector<Digest> ids_of(std::span<const LayerFolder> layers) {
   std::vector<Digest> ids;
@@ -79,40 +83,123 @@ std::string hex_of(const std::string& digest) {
   return digest.substr(digest.find(':') + 1);
 }
 
+Result<void> write_image(int dir, SnapshotWriter& writer) {
+  TRY(sys::Fd file, sys::open_at(dir, kNewSnapshot, O_RDWR | O_CREAT | O_EXCL, 0400));
+  // Whatever the order in which it is written, a hole is none by accident.
+  if (ftruncate(file.get(), static_cast<off_t>(writer.size())) != 0)
+    return Error::from_errno(errno, "cannot make a snapshot");
+  return writer.write(
+      [&](uint64_t offset, std::string_view bytes) { return write_at(file.get(), offset, bytes); });
+}
+
+// A checkout of what `next` gives, in the entry's directory.
+template <typename Next>
+Result<void> write_checkout(const Places& places, int dir, tree::RecordKind kind, FileWay way,
+                            Next next) {
+  TRY(sys::Fd root, sys::make_dir_at(dir, kNewSnapshot, 0755));
+  TRY(sys::Fd work, sys::make_dir_at(dir, kNewWork, 0700));
+  TRY(sys::Fd top, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
+  sys::Fd farm;
+  if (way == FileWay::kFarm) {
+    TRY(farm, sys::make_dir_at(top.get(), kFarm, 0700));
+  }
+  Checkout checkout(kind, way, {root.get(), work.get(), places.objects.get(), farm.get()});
+  for (;;) {
+    TRY(const tree::Entry* entry, next());
+    if (entry == nullptr) break;
+    TRY_VOID(checkout.add(*entry));
+  }
+  TRY_VOID(checkout.finish());
+  return sys::remove_tree_at(dir, kNewWork);
+}
+
+Result<void> check_out_layer(const Places& places, int dir, const LayerFolder& layer) {
+  TRY(MappedFile file, MappedFile::open(layer.folder.get(), kRecord));
+  TRY(tree::RecordReader reader,
+      tree::RecordReader::open(file.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+  return write_checkout(places, dir, tree::RecordKind::kLayer, FileWay::kCopy,
+                        [&] { return reader.next(); });
+}
+
+bool all_there(const Places& places, const std::vector<std::string>& names) {
+  return std::ranges::all_of(
+      names, [&](const std::string& name) { return sys::exists_at(places.trees.get(), name); });
+}
+
 }  // namespace
 
-std::string snapshot_name(const std::string& tree) {
-  return hex_of(tree) + ".erofs";
+std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row) {
+  if (rung != Rung::kLayers) return {hex_of(row.tree) + "." + std::string(rung_name(rung))};
+  std::vector<std::string> names;
+  for (const std::string& layer : row.layers) names.push_back(hex_of(layer) + ".layer");
+  std::ranges::reverse(names);
+  return names;
+}
+
+std::string snapshot_base(const std::string& name) {
+  return name.substr(0, name.find('.'));
 }
 
 Result<NewTree> NewTree::make(Store::State& state, std::span<const LayerFolder> layers) {
   NewTree made;
   if (layers.empty()) return made;
   TraceScope trace("store.snapshot");
+  TRY(Rung rung, state.rung());
   const std::vector<Digest> ids = ids_of(layers);
   made.row_.chain = chain_id(ids).str();
+  for (const Digest& id : ids) made.row_.layers.push_back(id.str());
   TRY(auto known, state::get_tree(state.database, made.row_.chain));
-  if (known && sys::exists_at(state.places.trees.get(), snapshot_name(known->tree))) {
+  if (known && all_there(state.places, snapshot_names(rung, *known))) {
     made.row_ = std::move(*known);
     return made;
   }
-  for (const Digest& id : ids) made.row_.layers.push_back(id.str());
+  TRY_VOID(made.make_missing(state, rung, layers));
+  return made;
+}
+
+Result<void> NewTree::make_missing(Store::State& state, Rung rung,
+                                   std::span<const LayerFolder> layers) {
+  const Places& places = state.places;
   TRY(ChainRecords records, ChainRecords::open(layers));
   TRY(tree::Merger merger, records.merge());
   SnapshotWriter writer(std::move(merger));
-  TRY_VOID(writer.describe(made.row_));
-  if (sys::exists_at(state.places.trees.get(), snapshot_name(made.row_.tree))) return made;
-  TRY(Incoming incoming, Incoming::create(state.places, state.database));
-  made.incoming_.emplace(std::move(incoming));
-  TRY(made.file_,
-      sys::open_at(made.incoming_->directory(), kNewSnapshot, O_RDWR | O_CREAT | O_EXCL, 0400));
-  // Whatever the order in which it is written, a hole is none by accident.
-  if (ftruncate(made.file_.get(), static_cast<off_t>(writer.size())) != 0)
-    return Error::from_errno(errno, "cannot make a snapshot");
-  TRY_VOID(writer.write([&](uint64_t offset, std::string_view bytes) {
-    return write_at(made.file_.get(), offset, bytes);
-  }));
-  return made;
+  TRY_VOID(writer.describe(row_));
+  for (const std::string& name : snapshot_names(rung, row_)) {
+    bool planned = std::ranges::find(made_, name, &Made::name) != made_.end();
+    if (planned || sys::exists_at(places.trees.get(), name)) continue;
+    TRY(Incoming incoming, Incoming::create(places, state.database));
+    const int dir = incoming.directory();
+    if (rung == Rung::kErofs) {
+      TRY_VOID(write_image(dir, writer));
+    } else if (rung == Rung::kLayers) {
+      auto layer = std::ranges::find_if(layers, [&](const LayerFolder& each) {
+        return each.diff_id.hex() == snapshot_base(name);
+      });
+      TRY_VOID(check_out_layer(places, dir, *layer));
+    } else {
+      TRY(tree::Merger tree, records.merge());
+      TRY_VOID(write_checkout(places, dir, tree::RecordKind::kTree,
+                              rung == Rung::kFarm ? FileWay::kFarm : FileWay::kReflink,
+                              [&] { return tree.next(); }));
+    }
+    made_.push_back({name, std::move(incoming)});
+  }
+  return {};
+}
+
+Result<void> NewTree::place(Store::State& state) {
+  if (row_.chain.empty()) return {};
+  for (Made& made : made_) {
+    if (renameat2(made.incoming.directory(), kNewSnapshot, state.places.trees.get(),
+                  made.name.c_str(), RENAME_NOREPLACE) != 0 &&
+        errno != EEXIST)
+      return Error::from_errno(errno, "cannot put snapshot '" + made.name + "' in its place");
+  }
+  if (is_new()) {
+    TRY_VOID(sys::sync_dir(state.places.trees.get()));
+    TRY_VOID(failpoint("store.snapshot.renamed"));
+  }
+  return state::insert_tree(state.database, row_);
 }
 
 Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row) {
@@ -127,7 +214,7 @@ Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row) {
   SnapshotWriter writer(std::move(merger));
   state::TreeRow made;
   TRY_VOID(writer.describe(made));
-  const std::string name = snapshot_name(row.tree);
+  const std::string name = snapshot_names(Rung::kErofs, row).front();
   TRY(MappedFile file, MappedFile::open(state.places.trees.get(), name.c_str()));
   bool same = made.tree == row.tree && file.bytes().size() == writer.size();
   if (!same) return false;
@@ -138,33 +225,23 @@ Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row) {
   return same;
 }
 
-Result<void> NewTree::place(Store::State& state) {
-  if (row_.chain.empty()) return {};
-  if (file_) {
-    const std::string name = snapshot_name(row_.tree);
-    if (renameat(incoming_->directory(), kNewSnapshot, state.places.trees.get(), name.c_str()) != 0)
-      return Error::from_errno(errno, "cannot put a snapshot in its place");
-    TRY_VOID(sys::sync_dir(state.places.trees.get()));
-    TRY_VOID(failpoint("store.snapshot.renamed"));
-  }
-  return state::insert_tree(state.database, row_);
-}
-
 Result<std::vector<std::string>> forget_trees(state::Database& database,
                                               const std::vector<Digest>& layers) {
   std::vector<std::string> unused;
   if (layers.empty()) return unused;
-  std::set<std::string> going;
-  for (const Digest& layer : layers) going.insert(layer.str());
+  std::set<std::string> going, kept, dropped;
+  for (const Digest& layer : layers) {
+    going.insert(layer.str());
+    unused.push_back(layer.hex());
+  }
   TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
-  std::set<std::string> kept, dropped;
   for (const state::TreeRow& row : rows) {
     bool needs = std::ranges::any_of(row.layers, [&](auto& each) { return going.contains(each); });
     (needs ? dropped : kept).insert(row.tree);
     if (needs) TRY_VOID(state::delete_tree(database, row.chain));
   }
   for (const std::string& tree : dropped)
-    if (!kept.contains(tree)) unused.push_back(snapshot_name(tree));
+    if (!kept.contains(tree)) unused.push_back(hex_of(tree));
   return unused;
 }
 
@@ -186,30 +263,41 @@ Result<std::vector<std::string>> forget_tree_of(state::Database& database,
   TRY_VOID(state::delete_tree(database, chain));
   TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
   if (std::ranges::find(rows, row->tree, &state::TreeRow::tree) == rows.end())
-    unused.push_back(snapshot_name(row->tree));
+    unused.push_back(hex_of(row->tree));
   return unused;
 }
 
-void remove_snapshots(const Places& places, const std::vector<std::string>& names) {
-  for (const std::string& name : names) unlinkat(places.trees.get(), name.c_str(), 0);
+void take_snapshots(const Places& places, int trash, const std::vector<std::string>& bases) {
+  for (const std::string& base : bases)
+    for (std::string_view suffix : kSuffixes) {
+      const std::string name = base + std::string(suffix);
+      renameat(places.trees.get(), name.c_str(), trash, name.c_str());
+    }
 }
 
 Result<MountPlan> Store::mount_plan(const std::vector<Digest>& diff_ids) {
   MountPlan plan;
   if (diff_ids.empty()) return plan;
   State& state = *state_;
+  TRY(Rung rung, state.rung());
   TRY(auto row, state::get_tree(state.database, chain_id(diff_ids).str()));
-  if (!row || !sys::exists_at(state.places.trees.get(), snapshot_name(row->tree))) {
+  if (!row || !all_there(state.places, snapshot_names(rung, *row))) {
+    TRY(auto objects, state.hold_objects());
     TRY(auto folders, open_chain(state.places, diff_ids));
     TRY(NewTree made, NewTree::make(state, folders));
-    if (made.file() >= 0 && fdatasync(made.file()) != 0)
-      return Error::from_errno(errno, "cannot sync a snapshot");
+    if (made.is_new()) TRY_VOID(sys::sync_filesystem(state.places.incoming.get()));
     TRY(auto transaction, state.database.begin(state::Durability::kRelaxed));
     TRY_VOID(made.place(state));
     TRY_VOID(transaction.commit());
     row = made.row();
   }
-  plan.metadata = state.places.root + "/" + kTrees + "/" + snapshot_name(row->tree);
+  const std::string trees = state.places.root + "/" + kTrees + "/";
+  std::vector<std::string> names = snapshot_names(rung, *row);
+  if (rung != Rung::kErofs) {
+    for (const std::string& name : names) plan.lower.push_back(trees + name);
+    return plan;
+  }
+  plan.metadata = trees + names.front();
   plan.objects = state.places.root + "/" + kObjects;
   return plan;
 }

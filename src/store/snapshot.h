@@ -1,8 +1,11 @@
-// Snapshots: what a chain of layers looks like, merged and ready to be mounted.
+// Snapshots: what a chain of layers looks like, ready for an overlay to stand on it.
 //
-//   trees/<tree digest>.erofs   the merged tree without contents (tree/erofs_writer.h)
-// and a row that says which chain of layers it is of. Both are made from the layers' records and
-// can be thrown away; what a row names is durable before the row is. Inside store/ only.
+//   trees/<tree digest>.erofs    rung erofs: the merged tree without contents (tree/erofs_writer.h)
+//   trees/<tree digest>.farm     rung farm: a checkout of it (store/checkout.h)
+//   trees/<tree digest>.reflink  rung reflink: likewise
+//   trees/<diff id>.layer        rung layers: a checkout of one layer
+// and a row that says which tree a chain of layers is. All are made from the layers' records and
+// can be thrown away; what has its name here is whole and durable. Inside store/ only.
 #pragma once
 
 #include <span>
@@ -15,37 +18,45 @@
 
 namespace wherry::store {
 
-// "<tree digest>.erofs".
-std::string snapshot_name(const std::string& tree);
-
-// A merged tree in the making; nothing if it is there already.
+// What a chain stands on, in the making; nothing of what is there already.
 class NewTree {
  public:
   static Result<NewTree> make(Store::State& state, std::span<const LayerFolder> layers);
-  // Within a transaction, its file synced before.
+  // Whether anything is to be synced before place().
+  bool is_new() const { return !made_.empty(); }
+  // Within a transaction.
   Result<void> place(Store::State& state);
-  // The file, if one was made.
-  int file() const { return file_.get(); }
   const state::TreeRow& row() const { return row_; }
 
  private:
-  NewTree() = default;
-  std::optional<Incoming> incoming_;
-  sys::Fd file_;
+  struct Made {
+    std::string name;
+    Incoming incoming;
+  };
+  Result<void> make_missing(Store::State& state, Rung rung, std::span<const LayerFolder> layers);
+
   state::TreeRow row_;
+  std::vector<Made> made_;
 };
 
-// Whether the file is, bit for bit, what the layers' records make of it. Errors are of the records.
+// What the rung needs below trees/, topmost first; `row` of the chain.
+std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row);
+// The hex digest that a name below trees/ begins with.
+std::string snapshot_base(const std::string& name);
+
+// Whether the EROFS file is, bit for bit, what the layers' records make of it. Errors are of the
+// records.
 Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row);
 
-// Deletes the rows of chains that need one of the layers, which are going; the names of snapshots
-// that no row needs any more. Within a transaction.
+// Deletes the rows of chains that need one of the layers, which are going; the digests (hex) of
+// snapshots that nobody needs any more. Within a transaction.
 Result<std::vector<std::string>> forget_trees(state::Database& database,
                                               const std::vector<Digest>& layers);
 // The same of an image that has gone, unless another one has the same layers.
 Result<std::vector<std::string>> forget_tree_of(state::Database& database,
                                                 const std::vector<state::LayerRow>& layers);
-// Best effort: what stays is found by collection, or taken up again.
-void remove_snapshots(const Places& places, const std::vector<std::string>& names);
+// Moves them into the directory of an entry that is going to be removed. Best effort: what stays is
+// whole, is found by collection, or taken up again.
+void take_snapshots(const Places& places, int trash, const std::vector<std::string>& bases);
 
 }  // namespace wherry::store

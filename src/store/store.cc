@@ -147,6 +147,12 @@ bool is_whole(const Places& places, const Digest& diff_id) {
          check_objects(places, folder->get()).has_value();
 }
 
+Result<Rung> Store::State::rung() {
+  if (chosen_rung) return *chosen_rung;
+  TRY(chosen_rung, choose_rung(places, database, options.run_root, options.rung));
+  return *chosen_rung;
+}
+
 Result<std::shared_ptr<sys::FileLock>> Store::State::hold_objects() {
   if (std::shared_ptr<sys::FileLock> held = objects_lock.lock()) return held;
   TRY(sys::Fd root, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
@@ -161,7 +167,8 @@ Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Store::Store(Store&&) noexcept = default;
 Store::~Store() = default;
 
-Result<Store> Store::open(state::Database& database, const std::string& root) {
+Result<Store> Store::open(state::Database& database, const std::string& root,
+                          const StoreOptions& options) {
   const std::string context = "cannot open the store";
   Places places;
   places.root = root;
@@ -171,7 +178,7 @@ Result<Store> Store::open(state::Database& database, const std::string& root) {
   TRY_CTX(places.blobs, open_place(root, kBlobs), context);
   TRY_CTX(places.trees, open_place(root, kTrees), context);
   TRY_CTX(places.objects, open_objects(root), context);
-  return Store(std::unique_ptr<State>(new State{database, std::move(places), {}}));
+  return Store(std::unique_ptr<State>(new State{database, std::move(places), options, {}, {}}));
 }
 
 Result<Image> Store::find(std::string_view name_or_id) {

@@ -26,6 +26,7 @@
 #include "oci/reference.h"
 #include "state/database.h"
 #include "store/fsck.h"
+#include "store/ladder.h"
 #include "store/layer_draft.h"
 #include "store/lease.h"
 #include "sys/fd.h"
@@ -86,11 +87,19 @@ struct NewImage {
   std::vector<ImageSource> sources;       // RepoDigests
 };
 
+struct StoreOptions {
+  // The run root's directory, borrowed: keeps what was found out until the next boot. -1: nothing
+  // is kept.
+  int run_root = -1;
+  std::optional<Rung> rung;  // forced; empty: the best that works here
+};
+
 class Store {
  public:
   struct State;  // store/store_state.h
   // Makes the directories (0700) when missing. `root`: absolute.
-  static Result<Store> open(state::Database& database, const std::string& root);
+  static Result<Store> open(state::Database& database, const std::string& root,
+                            const StoreOptions& options = {});
   Store(Store&&) noexcept;
   ~Store();
 

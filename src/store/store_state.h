@@ -23,10 +23,14 @@ inline constexpr uint64_t kMaxLayerEntries = 10'000'000;
 struct Store::State {
   state::Database& database;
   Places places;
+  StoreOptions options;
+  std::optional<Rung> chosen_rung;
   // Held shared as long as a draft lives, so that nobody removes an object it counts on.
   std::weak_ptr<sys::FileLock> objects_lock;
 
   Result<std::shared_ptr<sys::FileLock>> hold_objects();
+  // Chosen when first asked for.
+  Result<Rung> rung();
 };
 
 // "docker.io/library/debian:bookworm".
