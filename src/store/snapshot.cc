@@ -306,7 +306,12 @@ Result<MountPlan> Store::mount_plan(const Image& image) {
   TRY(std::vector<Digest> chain, layers_of_image(state_->database, image.id));
   Result<MountPlan> plan = mount_plan(chain);
   if (plan) return plan;
-  return fail(std::move(plan), "image '" + std::string(image.id.short_hex()) + "' is damaged")
+  // A full disk is no damage.
+  const bool damage =
+      plan.error().kind() == ErrorKind::kCorrupt || plan.error().kind() == ErrorKind::kNotFound;
+  if (!damage) return plan;
+  return Error(ErrorKind::kCorrupt, "image '" + std::string(image.id.short_hex()) +
+                                        "' is damaged: " + plan.error().message())
       .set_hint("load, pull or import it again");
 }
 

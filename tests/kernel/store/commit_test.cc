@@ -1,5 +1,9 @@
 // Drafts, commits and blobs: what pulls, loads and builds stand on.
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include <map>
 
 #include "base/failpoint.h"
 #include "kernel/store/store_fixture.h"
@@ -17,8 +21,8 @@ class CommitTest : public StoreFixture {
   LayerDraft draft_of(const std::string& content, bool with_blob = true) {
     Result<LayerDraft> draft = store_->new_layer();
     EXPECT_TRUE(draft) << draft.error().message();
-    std::ofstream(draft->tree_path() + "/file") << content;
-    LayerFacts facts{diff_id(content), content.size(), content.size(), {}};
+    archive::Packed packed = pack(*draft, content);
+    LayerFacts facts{packed.diff_id, packed.tar_size, {}};
     if (with_blob) {
       EXPECT_TRUE(sys::write_all(*draft->blob_fd(), "blob of " + content));
       facts.blob = blob_of(content);
@@ -27,7 +31,27 @@ class CommitTest : public StoreFixture {
     EXPECT_TRUE(finished) << finished.error().message();
     return std::move(*draft);
   }
-  static Digest diff_id(const std::string& content) { return sys::sha256("tar of " + content); }
+  // A file of a fixed time, packed as a builder does it.
+  static archive::Packed pack(LayerDraft& draft, const std::string& content) {
+    const std::string path = draft.tree_path() + "/file";
+    std::ofstream(path) << content;
+    const timespec times[] = {{1000, 0}, {1000, 0}};
+    EXPECT_EQ(chmod(path.c_str(), 0644) + utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    Result<archive::Packed> packed = archive::run_pack({.directory = draft.tree(),
+                                                        .lock = draft.lock_fd(),
+                                                        .record = *draft.record_fd(),
+                                                        .recipe = *draft.recipe_fd()});
+    EXPECT_TRUE(packed) << packed.error().message();
+    return std::move(*packed);
+  }
+  Digest diff_id(const std::string& content) {
+    auto known = diff_ids_.find(content);
+    if (known == diff_ids_.end()) {
+      Result<LayerDraft> scratch = store_->new_layer();
+      known = diff_ids_.emplace(content, pack(*scratch, content).diff_id).first;
+    }
+    return known->second;
+  }
   static Blob blob_of(const std::string& content) {
     std::string bytes = "blob of " + content;
     return {sys::sha256(bytes), bytes.size(), oci::kMediaTypeLayerGzip};
@@ -37,7 +61,7 @@ class CommitTest : public StoreFixture {
     drafts.push_back(std::move(draft));
     return drafts;
   }
-  static NewImage image_of(const std::vector<std::string>& contents, const std::string& name = "") {
+  NewImage image_of(const std::vector<std::string>& contents, const std::string& name = "") {
     oci::ImageConfig config;
     for (const std::string& content : contents) config.diff_ids.push_back(diff_id(content));
     NewImage image{.manifest_json = "", .config_json = oci::to_json(config)};
@@ -58,6 +82,9 @@ class CommitTest : public StoreFixture {
     expect_empty();
     EXPECT_EQ(names_in("blobs/sha256"), "");
   }
+
+ private:
+  std::map<std::string, Digest> diff_ids_;
 };
 
 TEST_F(CommitTest, ADroppedDraftLeavesNothing) {
@@ -79,10 +106,11 @@ TEST_F(CommitTest, PutsLayersBlobsAndTheImageInTheirPlaces) {
   ASSERT_TRUE(made) << made.error().message();
   EXPECT_EQ((*made)->tags, std::vector<std::string>{"docker.io/library/two:latest"});
   EXPECT_TRUE((*made)->made_here);
-  EXPECT_EQ(content(*store_->layer_path(diff_id("a")) + "/file"), "a");
+  EXPECT_EQ(content(store_->mount_plan(**made)->lower.back() + "/file"), "a");
+  EXPECT_EQ(content(store_->mount_plan(**made)->lower.front() + "/file"), "b");
   EXPECT_TRUE(*store_->has_layer(diff_id("b")));
   EXPECT_FALSE(*store_->has_layer(diff_id("c")));
-  EXPECT_EQ(store_->layer_path(diff_id("c")).error().kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(store_->mount_plan({diff_id("c")}).error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(store_->blobs_of(diff_id("a"))->front().digest, blob_of("a").digest);
   EXPECT_TRUE(store_->blobs_of(diff_id("b"))->empty());
   EXPECT_TRUE(store_->open_blob(blob_of("a").digest));
@@ -103,11 +131,13 @@ TEST_F(CommitTest, AnOverlaysWorkFolderDoesNotTravel) {
     Result<LayerDraft> made = store_->new_layer();
     EXPECT_EQ(info_of(made->work_path()).st_mode & 07777, 0700u);
     std::ofstream(made->work_path() + "/left") << "x";
-    EXPECT_TRUE(made->finish({diff_id("a"), 1, 0, {}}));
+    archive::Packed packed = pack(*made, "a");
+    EXPECT_TRUE(made->finish({packed.diff_id, packed.tar_size, {}}));
     return std::move(*made);
   }();
   ASSERT_TRUE(store_->commit(list(std::move(draft)), image_of({"a"})));
-  EXPECT_EQ(names_in("layers/" + diff_id("a").hex()), "fs");
+  EXPECT_EQ(names_in("layers/" + diff_id("a").hex()).find("work"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(root_ + "/layers/" + diff_id("a").hex() + "/fs"));
 }
 
 TEST_F(CommitTest, AnExactManifestIsKeptAndReplacesOneOfOurs) {
@@ -152,7 +182,7 @@ TEST_F(CommitTest, ABlobOfAnotherSizeIsRefused) {
   Result<LayerDraft> draft = store_->new_layer();
   ASSERT_TRUE(draft);
   ASSERT_TRUE(sys::write_all(*draft->blob_fd(), "short"));
-  EXPECT_EQ(draft->finish({diff_id("a"), 1, 1, blob_of("a")}).error().kind(), ErrorKind::kCorrupt);
+  EXPECT_EQ(draft->finish({diff_id("a"), 1, blob_of("a")}).error().kind(), ErrorKind::kCorrupt);
 }
 
 TEST_F(CommitTest, WhatRunsWithinIsPartOfTheTransaction) {
@@ -287,11 +317,8 @@ TEST_F(CommitTest, ABuiltLayerIsPackedWhenItIsNeededAndKept) {
   // What a builder does: pack for the digests alone.
   Result<LayerDraft> draft = store_->new_layer();
   ASSERT_TRUE(draft);
-  std::ofstream(draft->tree_path() + "/file") << std::string(50'000, 'y');
-  Result<archive::Packed> packed =
-      archive::run_pack({.directory = draft->tree(), .lock = draft->lock_fd()});
-  ASSERT_TRUE(packed) << packed.error().message();
-  ASSERT_TRUE(draft->finish({packed->diff_id, packed->tar_size, packed->files_size, {}}));
+  std::optional<archive::Packed> packed = pack(*draft, std::string(50'000, 'y'));
+  ASSERT_TRUE(draft->finish({packed->diff_id, packed->tar_size, {}}));
   oci::ImageConfig config;
   config.diff_ids.push_back(packed->diff_id);
   NewImage image{.manifest_json = "", .config_json = oci::to_json(config)};
@@ -313,15 +340,23 @@ TEST_F(CommitTest, ABuiltLayerIsPackedWhenItIsNeededAndKept) {
   EXPECT_EQ(names_in("incoming"), "");
 }
 
-TEST_F(CommitTest, ALayerThatNoLongerGivesItsTarIsNotPacked) {
+TEST_F(CommitTest, ALayerWhoseObjectIsDamagedIsNotPackedAndIsHealedByItsLikes) {
   ASSERT_TRUE(store_->commit(list(draft_of("a", /*with_blob=*/false)), image_of({"a"}, "x")));
+  const std::string hex = sys::sha256("a").hex();
+  const std::string object = root_ + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2);
+  ASSERT_EQ(content(object), "a");
+  std::ofstream(object) << "b";
+  EXPECT_FALSE(*store_->has_layer(diff_id("a")));
   Result<Blob> blob = store_->blob_for(diff_id("a"), archive::Compression::kGzip);
   ASSERT_FALSE(blob);
-  EXPECT_EQ(blob.error().kind(), ErrorKind::kUnsupported);
-  EXPECT_NE(blob.error().hint(), "");
+  EXPECT_EQ(blob.error().kind(), ErrorKind::kCorrupt) << blob.error().message();
   EXPECT_EQ(names_in("incoming") + names_in("blobs/sha256"), "");
   EXPECT_EQ(store_->blob_for(diff_id("z"), archive::Compression::kGzip).error().kind(),
             ErrorKind::kNotFound);
+  ASSERT_TRUE(store_->commit(list(draft_of("a", /*with_blob=*/false)), image_of({"a"}, "x")));
+  EXPECT_EQ(content(object), "a");
+  EXPECT_TRUE(*store_->has_layer(diff_id("a")));
+  EXPECT_TRUE(store_->blob_for(diff_id("a"), archive::Compression::kGzip));
 }
 
 }  // namespace

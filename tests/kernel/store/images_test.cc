@@ -132,7 +132,11 @@ TEST_F(ImagesTest, RemovingWhatIsNotThereIsNotFound) {
 
 TEST_F(ImagesTest, ADamagedLayerIsNamedAndHealedByImportingAgain) {
   Image image = add("app", "a");
-  std::filesystem::remove_all(store_->mount_plan(image)->lower.front());
+  std::filesystem::remove_all(root_ + "/layers");
+  std::filesystem::remove_all(root_ + "/trees");
+  std::filesystem::create_directory(root_ + "/layers");
+  std::filesystem::create_directory(root_ + "/trees");
+  open();
   Result<MountPlan> plan = store_->mount_plan(image);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().kind(), ErrorKind::kCorrupt);

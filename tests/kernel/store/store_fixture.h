@@ -46,7 +46,8 @@ class StoreFixture : public ::testing::Test {
     Result<state::Database> database = state::Database::open(root_);
     ASSERT_TRUE(database) << database.error().message();
     database_ = std::make_unique<state::Database>(std::move(*database));
-    Result<Store> store = Store::open(*database_, root_);
+    // Directories of layers: what the kernel makes of them is looked at elsewhere.
+    Result<Store> store = Store::open(*database_, root_, {.run_root = -1, .rung = Rung::kLayers});
     ASSERT_TRUE(store) << store.error().message();
     store_ = std::make_unique<Store>(std::move(*store));
   }
@@ -85,6 +86,8 @@ class StoreFixture : public ::testing::Test {
   void expect_empty() {
     EXPECT_EQ(names_in("layers"), "");
     EXPECT_EQ(names_in("incoming"), "");
+    EXPECT_EQ(names_in("trees"), "");
+    EXPECT_EQ(objects(), 0u);
     EXPECT_TRUE(store_->list() && store_->list()->empty());
   }
   std::string names_in(const std::string& place) const {
@@ -92,6 +95,12 @@ class StoreFixture : public ::testing::Test {
     for (const auto& entry : std::filesystem::directory_iterator(root_ + "/" + place))
       names += (names.empty() ? "" : " ") + entry.path().filename().string();
     return names;
+  }
+  size_t objects() const {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root_ + "/objects"))
+      count += entry.is_regular_file() ? 1 : 0;
+    return count;
   }
   static std::string content(const std::string& path) {
     std::ifstream file(path);
