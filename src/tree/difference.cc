@@ -32,7 +32,8 @@ class Partners {
  public:
   bool meet(uint32_t a, uint32_t b) {
     if (a == 0 || b == 0) return a == b;
-    return meets(forth_, a, b) & meets(back_, b, a);
+    const bool forth = meets(forth_, a, b), back = meets(back_, b, a);  // both remember
+    return forth && back;
   }
 
  private:

@@ -2,11 +2,11 @@
 // and random ones.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
+#include <ostream>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -130,7 +130,7 @@ inline Written write(RecordKind kind, const std::vector<Node>& nodes) {
 
 inline std::string record(RecordKind kind, const std::vector<Node>& nodes) {
   Written written = write(kind, nodes);
-  EXPECT_TRUE(written.summary) << written.summary.error().message();
+  if (!written.summary) throw std::runtime_error(written.summary.error().message());
   return written.bytes;
 }
 
