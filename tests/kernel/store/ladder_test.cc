@@ -14,7 +14,6 @@
 #include "store/checkout.h"
 #include "sys/file.h"
 #include "sys/overlay.h"
-#include "tree/erofs_writer.h"
 
 namespace wherry::store {
 namespace {
@@ -169,24 +168,8 @@ class RungTest : public ::testing::TestWithParam<Rung> {
   }
 
   void write_image() {
-    const std::string bytes = tree_.record(RecordKind::kTree);
-    const sys::Fd image(::open((base_ + "/image").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    std::optional<tree::RecordReader> reader;
-    const auto written = tree::write_erofs(
-        [&]() -> Result<tree::Entries> {
-          TRY(tree::RecordReader opened,
-              tree::RecordReader::open(bytes, RecordKind::kTree, 1'000'000));
-          reader.reset();
-          reader.emplace(std::move(opened));
-          return tree::entries_of(*reader);
-        },
-        [&](uint64_t offset, std::string_view part) -> Result<void> {
-          if (pwrite(image.get(), part.data(), part.size(), static_cast<off_t>(offset)) < 0)
-            return Error::from_errno(errno, "cannot write");
-          return {};
-        });
+    Result<void> written = tree_.write_image(base_ + "/image");
     ASSERT_TRUE(written) << written.error().message();
-    ASSERT_EQ(ftruncate(image.get(), static_cast<off_t>(*written)), 0);
     stack_.metadata = base_ + "/image";
     stack_.objects = base_ + "/objects";
   }
