@@ -5,7 +5,7 @@
 //   wherry-unpack objects known|unknown MAX-ENTRIES [keep|keep-exact]
 //   wherry-unpack rebuild none|gzip|zstd [keep]
 //   wherry-unpack add [UID:GID]
-//   wherry-unpack pack none|gzip|zstd [keep]
+//   wherry-unpack pack none|gzip|zstd [seal] [keep]
 #include <malloc.h>
 #include <unistd.h>
 
@@ -105,13 +105,20 @@ std::optional<std::string> run_rebuild(Arguments arguments) {
 }
 
 std::optional<std::string> run_pack(Arguments arguments) {
-  int blob = take_keep(arguments, nullptr);
+  archive::PackOutput output;
+  output.blob = take_keep(arguments, nullptr);
+  if (!arguments.empty() && std::string_view(arguments.back()) == "seal") {
+    output.record = archive::kPackRecordFd;
+    output.recipe = archive::kPackRecipeFd;
+    arguments = arguments.first(arguments.size() - 1);
+  }
   auto compression = only_compression(arguments);
   if (!compression) return std::nullopt;
+  output.compression = *compression;
   auto confined = archive::confine_packer(archive::kUnpackDirectoryFd);
   if (!confined) return not_confined<archive::Packed>(std::move(confined));
-  return archive::report_of(archive::pack(archive::kUnpackDirectoryFd, confined->opaque,
-                                          *compression, blob, std::move(confined->worker)));
+  return archive::report_of(archive::pack(archive::kUnpackDirectoryFd, confined->opaque, output,
+                                          std::move(confined->worker)));
 }
 
 struct Verb {
@@ -128,7 +135,7 @@ int usage() {
   constexpr std::string_view kText =
       "wherry-unpack is a helper of wherry: unpack [keep|keep-exact] | add [UID:GID] | "
       "objects known|unknown MAX-ENTRIES [keep|keep-exact] | rebuild none|gzip|zstd [keep] | "
-      "pack none|gzip|zstd [keep]\n";
+      "pack none|gzip|zstd [seal] [keep]\n";
   static_cast<void>(sys::write_all(2, kText));
   return 2;
 }

@@ -1,10 +1,14 @@
 // What `wherry-unpack pack` does: one directory into the tar of a layer, and a report.
 //
 // docs/design/unpack.md says how it is confined, docs/formats/layer-tar.md what it writes.
-// Descriptors as those of unpack.h, but for 0, which is unused, and 6, which gets the blob.
+// Descriptors as those of unpack.h, but for 0, which is unused, and 6, which gets the blob. With
+// the argument "seal", 7 and 8 are empty files that get the layer's record (tree/record.h) and its
+// recipe (docs/formats/recipe.md): then the tree's files can become objects, each under the digest
+// that the record says, and the tar can be made again from them.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -13,6 +17,9 @@
 
 namespace wherry::archive {
 
+inline constexpr int kPackRecordFd = 7;
+inline constexpr int kPackRecipeFd = 8;
+
 struct Packed {
   Digest diff_id;           // of the uncompressed tar
   uint64_t tar_size = 0;    // its bytes
@@ -20,6 +27,8 @@ struct Packed {
   uint64_t entries = 0;     // 0: the tree changes nothing
   Digest blob;              // of what was written to `blob`; that of the tar when there was none
   uint64_t blob_size = 0;
+  std::optional<Digest> record;  // of the record, where there is one
+  uint64_t record_entries = 0;
 };
 
 // Paths below the root; "" is the root.
@@ -31,8 +40,15 @@ using OpaqueDirectories = std::set<std::string>;
 Result<OpaqueDirectories> find_opaque(int root);
 
 class Worker;
-// `blob` -1: only the digests are wanted. The process has given up its rights before.
-Result<Packed> pack(int root, const OpaqueDirectories& opaque, Compression compression, int blob,
+// `blob`, `record`, `recipe` -1: not wanted; the last two go together. The process has given up its
+// rights before.
+struct PackOutput {
+  Compression compression = Compression::kNone;
+  int blob = -1;
+  int record = -1;
+  int recipe = -1;
+};
+Result<Packed> pack(int root, const OpaqueDirectories& opaque, const PackOutput& output,
                     Worker worker);
 
 // The report as bytes for the pipe, and back.

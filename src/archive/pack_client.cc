@@ -14,6 +14,8 @@ Result<Packing> Packing::start(const PackJob& job) {
     if (!blob) return Error::from_errno(errno, "cannot keep a layer's blob open");
   }
   std::vector<std::string> arguments{"pack", std::string(compression_name(job.compression))};
+  bool seals = job.record >= 0 && job.recipe >= 0;
+  if (seals) arguments.emplace_back("seal");
   if (blob) arguments.emplace_back("keep");
   TRY(sys::Fd null, sys::open_file("/dev/null", O_RDONLY));
   TRY(HelperProcess helper,
@@ -21,13 +23,17 @@ Result<Packing> Packing::start(const PackJob& job) {
                                                   {job.directory, kUnpackDirectoryFd},
                                                   {job.lock, kUnpackLockFd},
                                                   {job.blob, kUnpackBlobFd},
+                                                  {seals ? job.record : -1, kPackRecordFd},
+                                                  {seals ? job.recipe : -1, kPackRecipeFd},
                                                   {2, 2}}));
-  return Packing(std::move(helper), std::move(blob));
+  return Packing(std::move(helper), std::move(blob), seals);
 }
 
 Result<Packed> Packing::finish() {
   TRY(std::string report, helper_.wait());
   TRY(Packed packed, parse_pack_report(report));
+  if (packed.record.has_value() != seals_)
+    return Error(ErrorKind::kInternal, "wherry-unpack reports what cannot be");
   if (blob_) TRY_VOID(check_blob_size(blob_.get(), packed.blob_size));
   return packed;
 }

@@ -17,6 +17,11 @@ struct PackJob {
   int lock = -1;       // kept open by the helper as long as it lives
   int blob = -1;       // gets the tar, compressed as asked; -1: only the digests are wanted
   Compression compression = Compression::kGzip;
+  // Empty files for the layer's record and recipe, both or none. The files of the tree are then
+  // where the record says, those with several names under the first: each has the content of the
+  // object that the record names, or the helper lies.
+  int record = -1;
+  int recipe = -1;
 };
 
 // Several may run at once; each object belongs to one thread. Dropping one that has not finished
@@ -31,11 +36,12 @@ class Packing {
   Result<Packed> finish();
 
  private:
-  Packing(HelperProcess helper, sys::Fd blob)
-      : helper_(std::move(helper)), blob_(std::move(blob)) {}
+  Packing(HelperProcess helper, sys::Fd blob, bool seals)
+      : helper_(std::move(helper)), blob_(std::move(blob)), seals_(seals) {}
 
   HelperProcess helper_;
   sys::Fd blob_;
+  bool seals_;
 };
 
 // start() and finish() in one.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "archive/layer_rules.h"
+#include "archive/layer_seal.h"
 #include "archive/pack.h"
 #include "archive/tar_header.h"
 #include "archive/tar_sink.h"
@@ -42,10 +43,13 @@ std::string joined(const std::string& parent, std::string_view name) {
 
 class Packer {
  public:
-  Packer(int root, const OpaqueDirectories& opaque, TarSink& sink)
-      : root_(root), opaque_(opaque), sink_(sink), buffer_(kReadSize, '\0') {}
+  Packer(int root, const OpaqueDirectories& opaque, TarSink& sink, LayerSeal& seal)
+      : root_(root), opaque_(opaque), sink_(sink), seal_(seal), buffer_(kReadSize, '\0') {}
 
   Result<void> run() {
+    // The root has an entry only if there is something to say of it.
+    TarEntry root{.path = "", .type = '5', .mode = 0755};
+    if (opaque_.contains("")) TRY_VOID(seal_.entry(root, 0, true));
     TRY_VOID(enter(""));
     while (!levels_.empty()) {
       Level& level = levels_.back();
@@ -61,7 +65,7 @@ class Packer {
       TRY_VOID(return_to(level.path));
       TRY_VOID(take(name, path));
     }
-    return sink_.write_zeros(2 * kTarBlock);
+    return write_zeros(2 * kTarBlock);
   }
 
   uint64_t entries() const { return entries_; }
@@ -105,24 +109,32 @@ class Packer {
     if (name.starts_with(kWhiteout))
       return cannot_pack(path, "in a layer, names that begin with '.wh.' mean deleted files")
           .set_hint("rename the file");
-    if (S_ISCHR(info.st_mode) && info.st_rdev == 0)
+    if (S_ISCHR(info.st_mode) && info.st_rdev == 0) {
+      TRY_VOID(seal_.whiteout(path));
       return put({.path = joined(directory_path_, std::string(kWhiteout) + name)});
+    }
     TarEntry entry{.path = path,
                    .mode = info.st_mode & 07777,
                    .uid = info.st_uid,
                    .gid = info.st_gid,
                    .mtime = info.st_mtim};
     if (S_ISDIR(info.st_mode)) return take_directory(name, entry);
+    uint32_t inode = 0;
     if (info.st_nlink > 1) {
-      auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path);
+      auto next = static_cast<uint32_t>(links_.size() + 1);
+      auto [first, is_new] = links_.try_emplace({info.st_dev, info.st_ino}, path, next);
+      inode = first->second.second;
       if (!is_new) {
         entry.type = '1';
-        entry.link = first->second;
-        return put(entry);
+        entry.link = first->second.first;
+        TRY_VOID(put(entry));
+        return seal_.entry(entry, inode, false);
       }
     }
-    if (S_ISREG(info.st_mode)) return take_file(name, entry, info);
-    return take_special(name, entry, info);
+    TRY_VOID(S_ISREG(info.st_mode) ? take_file(name, entry, info)
+                                   : take_special(name, entry, info));
+    TRY_VOID(seal_.entry(entry, inode, false));
+    return write_zeros(tar_padding(entry.size));
   }
 
   Result<void> take_directory(const std::string& name, TarEntry& entry) {
@@ -133,6 +145,7 @@ class Packer {
     entry.type = '5';
     entry.path += '/';
     TRY_VOID(put(entry));
+    TRY_VOID(seal_.entry(entry, 0, opaque_.contains(path)));
     directory_ = std::move(fd);
     directory_path_ = path;
     return enter(path);
@@ -172,8 +185,7 @@ class Packer {
     entry.size = static_cast<uint64_t>(info.st_size);
     files_size_ += entry.size;
     TRY_VOID(put(entry));
-    TRY_VOID(copy(fd.get(), entry));
-    return sink_.write_zeros(tar_padding(entry.size));
+    return copy(fd.get(), entry);
   }
 
   Result<void> copy(int fd, const TarEntry& entry) {
@@ -183,7 +195,9 @@ class Packer {
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return failed(entry.path);
       if (got == 0) return changed(entry.path);
-      TRY_VOID(sink_.write(std::string_view(buffer_.data(), static_cast<size_t>(got))));
+      std::string_view bytes(buffer_.data(), static_cast<size_t>(got));
+      seal_.content(bytes);
+      TRY_VOID(sink_.write(bytes));
       left -= static_cast<uint64_t>(got);
     }
     TRY_VOID(failpoint("archive.pack.copied"));
@@ -218,35 +232,52 @@ class Packer {
     if (++entries_ > kMaxEntries)
       return Error(ErrorKind::kResourceExhausted, "cannot pack more than 1000000 entries");
     TRY_CTX(std::string header, tar_header(entry), "cannot pack '" + shown(entry.path) + "'");
+    TRY_VOID(seal_.raw(header));
     return sink_.write(header);
+  }
+
+  Result<void> write_zeros(size_t count) {
+    static constexpr char kZeros[2 * kTarBlock] = {};
+    std::string_view zeros(kZeros, count);
+    TRY_VOID(seal_.raw(zeros));
+    return sink_.write(zeros);
   }
 
   int root_;
   const OpaqueDirectories& opaque_;
   TarSink& sink_;
+  LayerSeal& seal_;
   std::string buffer_;
   std::vector<Level> levels_;
   sys::Fd directory_;
   std::string directory_path_;
-  std::map<std::pair<dev_t, ino_t>, std::string> links_;
+  // The first name of an inode with several, and the inode's number.
+  std::map<std::pair<dev_t, ino_t>, std::pair<std::string, uint32_t>> links_;
   uint64_t entries_ = 0;
   uint64_t files_size_ = 0;
 };
 
 }  // namespace
 
-Result<Packed> pack(int root, const OpaqueDirectories& opaque, Compression compression, int blob,
+Result<Packed> pack(int root, const OpaqueDirectories& opaque, const PackOutput& output,
                     Worker worker) {
-  TarSink sink(compression, blob, std::move(worker));
-  Packer packer(root, opaque, sink);
+  TRY(std::unique_ptr<LayerSeal> seal, LayerSeal::open(output.record, output.recipe));
+  TarSink sink(output.compression, output.blob, std::move(worker));
+  Packer packer(root, opaque, sink, *seal);
   TRY_VOID(packer.run());
   TRY(TarSink::Summary summary, sink.finish());
-  return Packed{.diff_id = summary.tar.digest,
+  Packed packed{.diff_id = summary.tar.digest,
                 .tar_size = summary.tar.size,
                 .files_size = packer.files_size(),
                 .entries = packer.entries(),
                 .blob = summary.blob.digest,
-                .blob_size = summary.blob.size};
+                .blob_size = summary.blob.size,
+                .record = {}};
+  TRY(std::optional<tree::RecordWriter::Summary> record, seal->finish(packed.diff_id));
+  if (!record) return packed;
+  packed.record = record->digest;
+  packed.record_entries = record->entries;
+  return packed;
 }
 
 }  // namespace wherry::archive

@@ -194,15 +194,23 @@ Result<Rebuilt> parse_rebuild_report(const std::string& text) {
 
 std::string report_of(const Result<Packed>& result) {
   if (!result) return text_of(error_report(result.error()));
-  return text_of(layer_report(*result));
+  json report = layer_report(*result);
+  if (result->record) {
+    report["record"] = result->record->str();
+    report["record_entries"] = result->record_entries;
+  }
+  return text_of(report);
 }
 
 Result<Packed> parse_pack_report(const std::string& text) {
   TRY(json report, parse_object(text));
   TRY(Digest diff_id, digest(report, "diff_id"));
   TRY(Digest blob, digest(report, "blob"));
-  Packed packed{.diff_id = diff_id, .blob = blob};
+  Packed packed{.diff_id = diff_id, .blob = blob, .record = {}};
   TRY_VOID(read_sizes(report, packed));
+  if (!report.contains("record")) return packed;
+  TRY(packed.record, digest(report, "record"));
+  TRY(packed.record_entries, number(report, "record_entries"));
   return packed;
 }
 

@@ -30,9 +30,10 @@ Result<BlobWriter::Summary> compress(BlockQueue& queue, BlobWriter& blob, Compre
 
 }  // namespace
 
-TarSink::TarSink(Compression compression, int blob, Worker worker) {
-  if (blob < 0) return;
-  behind_ = std::make_shared<Behind>(blob);
+TarSink::TarSink(Compression compression, int blob, Worker worker)
+    : behind_(std::make_shared<Behind>(blob)),
+      plain_(blob < 0 || compression == Compression::kNone) {
+  if (plain_) compression = Compression::kNone;
   auto promise = std::make_shared<std::promise<Result<BlobWriter::Summary>>>();
   blob_ = promise->get_future();
   worker.run([behind = behind_, promise, compression] {
@@ -43,7 +44,7 @@ TarSink::TarSink(Compression compression, int blob, Worker worker) {
 }
 
 TarSink::~TarSink() {
-  if (behind_) behind_->queue.put_end(Error(ErrorKind::kInternal, "packing was given up"));
+  behind_->queue.put_end(Error(ErrorKind::kInternal, "packing was given up"));
 }
 
 // Why the other thread takes no more.
@@ -54,9 +55,9 @@ Error TarSink::failure() {
 }
 
 Result<void> TarSink::write(std::string_view bytes) {
-  hash_.update(bytes);
+  if (!plain_) hash_.update(bytes);
   size_ += bytes.size();
-  while (behind_ && !bytes.empty()) {
+  while (!bytes.empty()) {
     if (!block_) block_ = behind_->queue.begin_put();
     if (!block_) return failure();
     size_t part = std::min(bytes.size(), block_->size() - used_);
@@ -78,12 +79,11 @@ Result<void> TarSink::write_zeros(size_t count) {
 }
 
 Result<TarSink::Summary> TarSink::finish() {
-  BlobWriter::Summary tar{hash_.finish(), size_};
-  if (!behind_) return Summary{tar, tar};
   if (used_ > 0) behind_->queue.put(std::exchange(used_, 0));
   behind_->queue.put_end({});
   TRY(BlobWriter::Summary blob, blob_.get());
-  return Summary{tar, blob};
+  if (plain_) return Summary{blob, blob};
+  return Summary{{hash_.finish(), size_}, blob};
 }
 
 }  // namespace wherry::archive

@@ -1,5 +1,5 @@
-// TarSink: where a packed tar goes. Hashed here; compressed, hashed again and written by the other
-// thread.
+// TarSink: where a packed tar goes. The other thread compresses, hashes and writes it; one that is
+// not plain is hashed here as well.
 #pragma once
 
 #include <future>
@@ -37,7 +37,8 @@ class TarSink {
   struct Behind;  // what both threads use
   Error failure();
 
-  std::shared_ptr<Behind> behind_;  // null: there is no blob
+  std::shared_ptr<Behind> behind_;
+  bool plain_;  // the blob is the tar
   std::future<Result<BlobWriter::Summary>> blob_;
   std::optional<std::span<char>> block_;
   size_t used_ = 0;

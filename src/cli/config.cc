@@ -29,7 +29,8 @@ constexpr std::string_view kKeys[] = {"data-root",
                                       "registry-mirrors",
                                       "insecure-registries",
                                       "max-concurrent-downloads",
-                                      "max-concurrent-uploads"};
+                                      "max-concurrent-uploads",
+                                      "storage-driver"};
 // Keys of Docker's daemon.json that mean something there and nothing here yet.
 constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "authorization-plugins",
@@ -84,7 +85,6 @@ constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "seccomp-profile",
                                            "selinux-enabled",
                                            "shutdown-timeout",
-                                           "storage-driver",
                                            "storage-opts",
                                            "swarm-default-advertise-addr",
                                            "tls",
@@ -172,6 +172,14 @@ Result<void> apply_log_driver(Config& config, const std::string& driver, std::st
                            source, driver));
 }
 
+Result<void> apply_storage_driver(Config& config, const std::string& driver,
+                                  std::string_view source) {
+  config.storage_driver.reset();
+  if (driver.empty()) return {};
+  TRY_CTX(config.storage_driver, store::parse_rung(driver), fmt::format("'{}'", source));
+  return {};
+}
+
 Result<void> apply_root(std::string& out, std::string text, std::string_view key,
                         std::string_view source) {
   if (!text.starts_with('/')) return bad_key(source, key, "must be an absolute path");
@@ -231,6 +239,7 @@ Result<void> apply_key(Config& config, const std::string& key, const Json& value
   if (key == "data-root") return apply_root(config.data_root, std::move(text), key, source);
   if (key == "exec-root" || key == "run-root")
     return apply_root(config.run_root, std::move(text), key, source);
+  if (key == "storage-driver") return apply_storage_driver(config, text, source);
   if (key == "log-driver") return apply_log_driver(config, text, source);
   if (key == "log-level") {
     auto level = parse_log_level(text);
@@ -338,6 +347,8 @@ std::string config_json(const Config& config) {
   document["insecure-registries"] = config.registries.insecure;
   document["max-concurrent-downloads"] = config.max_downloads;
   document["max-concurrent-uploads"] = config.max_uploads;
+  document["storage-driver"] =
+      config.storage_driver ? store::rung_name(*config.storage_driver) : "";
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

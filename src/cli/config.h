@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/ladder.h"
 #include "transfer/endpoints.h"
 
 namespace wherry::cli {
@@ -27,8 +28,9 @@ struct Config {
   int log_max_files = 1;
   std::string publish_address = "0.0.0.0";
   transfer::RegistrySettings registries;
-  int max_downloads = 3;  // layers of one pull at a time
-  int max_uploads = 5;    // and of one push
+  int max_downloads = 3;                      // layers of one pull at a time
+  int max_uploads = 5;                        // and of one push
+  std::optional<store::Rung> storage_driver;  // empty: the best that works
 };
 
 inline constexpr size_t kMaxConfigBytes = 1 << 20;

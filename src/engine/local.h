@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/engine.h"
+#include "store/ladder.h"
 #include "transfer/endpoints.h"
 
 namespace wherry::engine {
@@ -17,6 +19,7 @@ struct LocalOptions {
   transfer::RegistrySettings registries;
   int max_downloads = 3;
   int max_uploads = 5;
+  std::optional<store::Rung> storage_driver;  // empty: the best that works
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
 };

@@ -90,6 +90,30 @@ TEST(Config, TakesRegistriesAndChecksEachOfThem) {
     EXPECT_NE(error_of(bad).find("key '"), std::string::npos) << bad;
 }
 
+TEST(Config, TakesAStorageDriverOfOursAndRefusesDockersByName) {
+  Config config;
+  for (store::Rung rung : store::kRungs) {
+    std::string text = R"({"storage-driver": ")" + std::string(store::rung_name(rung)) + "\"}";
+    ASSERT_TRUE(apply_config(config, text, "f"));
+    EXPECT_EQ(config.storage_driver, rung);
+    Config again;
+    ASSERT_TRUE(apply_config(again, config_json(config), "f"));
+    EXPECT_EQ(again.storage_driver, rung);
+  }
+  ASSERT_TRUE(apply_config(config, R"({"storage-driver": ""})", "f"));
+  EXPECT_FALSE(config.storage_driver);
+  Result<void> foreign = apply_config(config, R"({"storage-driver": "overlay2"})", "f");
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().kind(), ErrorKind::kUnsupported);
+  EXPECT_NE(foreign.error().message().find("'f': storage-driver 'overlay2' is not one of"),
+            std::string::npos);
+  EXPECT_NE(foreign.error().hint().find("leave the key out"), std::string::npos);
+  Result<void> unknown = apply_config(config, R"({"storage-driver": "refink"})", "f");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().hint(), "did you mean 'reflink'?");
+  EXPECT_NE(error_of(R"({"storage-driver": 1})").find("must be a string"), std::string::npos);
+}
+
 TEST(Config, RefusesWhatIsNoDocument) {
   for (std::string_view text : {"", "[]", "nul", "{", "{}x", "\xff"})
     EXPECT_NE(error_of(text), "no error") << text;
