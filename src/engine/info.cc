@@ -62,7 +62,9 @@ Result<Info> LocalEngine::info() {
   info.operating_system = operating_system();
   bool v2 = host_has_cgroup_v2();
   info.cgroup_version = v2 ? "2" : "1";
-  info.store_driver = "overlay";
+  TRY(store::Store * images, store());
+  TRY(store::Rung rung, images->rung());
+  info.store_driver = store::rung_name(rung);
   info.cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   struct sysinfo memory{};
   if (sysinfo(&memory) == 0) info.memory = uint64_t{memory.totalram} * memory.mem_unit;

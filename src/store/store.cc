@@ -228,6 +228,10 @@ Result<uint64_t> Store::layer_size(const Digest& diff_id) {
   return static_cast<uint64_t>(row->size);
 }
 
+Result<Rung> Store::rung() {
+  return state_->rung();
+}
+
 Result<void> Store::sweep() {
   TraceScope trace("store.sweep");
   return sweep_incoming(state_->places, state_->database);

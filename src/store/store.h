@@ -215,6 +215,8 @@ class Store {
 
   // Bytes of one layer's tree.
   Result<uint64_t> layer_size(const Digest& diff_id);
+  // What containers stand on here; chosen by trying it, once for a boot.
+  Result<Rung> rung();
   // Removes half-made things that no living process holds. Called by every command that writes.
   Result<void> sweep();
 
