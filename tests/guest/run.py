@@ -23,7 +23,8 @@ def payload() -> dict[str, pathlib.Path]:
     """The release programs, an image, and the libraries that the dynamic helpers need."""
     files = {path.name: path for path in bin_dir().glob("wherry*") if path.is_file()}
     files["busybox.tar"] = images.busybox_tar()
-    for name in ("wherry-unpack", "wherry-transfer", "wherry-registry"):
+    files["kernel_store"] = bin_dir() / "kernel_store"
+    for name in ("wherry-unpack", "wherry-transfer", "wherry-registry", "kernel_store"):
         if name in files:
             files |= {f"lib/{library.name}": library for library in _libraries(files[name])}
     return files

@@ -5,13 +5,11 @@
 
 #include "container_fixture.h"
 #include "kernel/store/rich_tree.h"
-#include "tree/erofs_writer.h"
 
 namespace wherry::runtime {
 namespace {
 
 using testing::Tree;
-using tree::RecordKind;
 
 class MetadataRoot : public ContainerTest {
  protected:
@@ -31,32 +29,13 @@ class MetadataRoot : public ContainerTest {
     store_ = disk_ / std::string(200, 's') / std::string(200, 's');
     fs::create_directories(store_ / "objects");
     tree.write_objects(store_ / "objects");
-    write_image(tree);
+    Result<void> written = tree.write_image(store_ / "image");
+    ASSERT_TRUE(written) << written.error().message();
   }
 
   void TearDown() override {
     ContainerTest::TearDown();
     fs::remove_all(disk_);
-  }
-
-  void write_image(const Tree& tree) {
-    const std::string bytes = tree.record(RecordKind::kTree);
-    const sys::Fd image(open((store_ / "image").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    std::optional<tree::RecordReader> reader;
-    const auto written = tree::write_erofs(
-        [&]() -> Result<tree::Entries> {
-          TRY(tree::RecordReader opened, tree::RecordReader::open(bytes, RecordKind::kTree, 1000));
-          reader.reset();
-          reader.emplace(std::move(opened));
-          return tree::entries_of(*reader);
-        },
-        [&](uint64_t offset, std::string_view part) -> Result<void> {
-          if (pwrite(image.get(), part.data(), part.size(), static_cast<off_t>(offset)) < 0)
-            return Error::from_errno(errno, "cannot write");
-          return {};
-        });
-    ASSERT_TRUE(written) << written.error().message();
-    ASSERT_EQ(ftruncate(image.get(), static_cast<off_t>(*written)), 0);
   }
 
   RootSource source() {

@@ -13,12 +13,14 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/text.h"
 #include "sys/fd.h"
 #include "sys/sha256.h"
+#include "tree/erofs_writer.h"
 #include "tree/record.h"
 
 namespace wherry::testing {
@@ -126,6 +128,29 @@ class Tree {
       std::ofstream(folder + "/" + name, std::ios::binary) << node.content;
       chmod((folder + "/" + name).c_str(), 0444);
     }
+  }
+
+  // As an EROFS file for sys/overlay.h.
+  Result<void> write_image(const std::string& path) const {
+    const std::string bytes = record(tree::RecordKind::kTree);
+    TRY(sys::Fd image, sys::open_file(path, O_RDWR | O_CREAT | O_TRUNC));
+    std::optional<tree::RecordReader> reader;
+    TRY(const uint64_t size,
+        tree::write_erofs(
+            [&]() -> Result<tree::Entries> {
+              TRY(tree::RecordReader opened,
+                  tree::RecordReader::open(bytes, tree::RecordKind::kTree, 1'000'000));
+              reader.reset();
+              reader.emplace(std::move(opened));
+              return tree::entries_of(*reader);
+            },
+            [&](uint64_t offset, std::string_view part) -> Result<void> {
+              if (pwrite(image.get(), part.data(), part.size(), static_cast<off_t>(offset)) < 0)
+                return Error::from_errno(errno, "cannot write '" + path + "'");
+              return {};
+            }));
+    if (ftruncate(image.get(), static_cast<off_t>(size)) == 0) return {};
+    return Error::from_errno(errno, "cannot write '" + path + "'");
   }
 
   // What walk() must find.

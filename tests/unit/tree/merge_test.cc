@@ -91,7 +91,7 @@ std::vector<Node> by_model(const Layers& layers) {
 }
 
 TEST(Merge, MakesWhatTheModelMakesOfRandomLayers) {
-  for (uint64_t seed = 1; seed <= 3000; ++seed) {
+  for (uint64_t seed = 1; seed <= 1000; ++seed) {
     Dice dice(seed);
     Layers layers(1 + dice.below(6));
     for (auto& layer : layers) layer = random_nodes(dice, true, dice.below(25));
