@@ -86,6 +86,7 @@ Result<TreeWriter::Place> TreeWriter::vacate(const std::string& path) {
   }
   TRY_VOID_CTX(sys::remove_tree_at(place.parent, place.name),
                "cannot replace '" + shown(path) + "'");
+  forget_parent();
   ++replaced_;
   return place;
 }
@@ -111,6 +112,7 @@ Result<void> TreeWriter::ensure_directory(const std::string& path) {
   if (S_ISDIR(info.st_mode)) return {};
   TRY_VOID_CTX(sys::remove_tree_at(place.parent, place.name),
                "cannot replace '" + shown(path) + "'");
+  forget_parent();
   ++replaced_;
   // The name may have been a link that the cached parent was reached through.
   cached_parent_.reset();

@@ -52,6 +52,9 @@ class TreeWriter : public TreeSink {
   Result<void> ensure_directory(const std::string& path);
   // As place_of, with nothing left at the name.
   Result<Place> vacate(const std::string& path);
+  // The next entry looks again: what was removed may have been a link on the way. The descriptor
+  // stays for this one. No parent's path has a slash at its front.
+  void forget_parent() { cached_path_ = "/"; }
   Result<sys::Fd> make_parents(const std::string& parent);
   Result<void> set_xattrs(int fd, const std::string& path, const Metadata& metadata);
   void count_lost(const Metadata& metadata) { xattrs_lost_ += metadata.xattrs.size(); }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <memory>
 #include <tuple>
+#include <utility>
 
 #include "archive/block_queue.h"
 #include "archive/layer_rules.h"
@@ -263,6 +264,13 @@ Result<Unpacked> unpack_into(TreeSink& sink, TarReader::Raw raw, int tar_fd, int
   unpacked.replaced = sink.replaced();
   unpacked.dropped_xattrs = unpacker.dropped();
   return unpacked;
+}
+
+Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules) {
+  TarReader reader([&]() -> Result<std::string_view> { return std::exchange(tar, {}); });
+  TRY_VOID(Unpacker(reader, sink, rules).run());
+  TRY_VOID(reader.finish());
+  return {};
 }
 
 Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker, const UnpackRules& rules) {

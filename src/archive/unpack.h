@@ -72,6 +72,8 @@ class Worker;
 // process has given up its rights before.
 Result<Unpacked> unpack_into(TreeSink& sink, std::function<Result<void>(std::string_view)> raw,
                              int tar, int blob, Worker worker, const UnpackRules& rules);
+// The entries of a plain tar alone, for tests.
+Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules);
 // Unpacks what `tar` reads into the directory `root`; `blob` -1: nothing is kept. The process has
 // given up its rights before.
 Result<Unpacked> unpack(int tar, int root, int blob, Worker worker, const UnpackRules& rules = {});
