@@ -1,6 +1,7 @@
 #include "store/lease.h"
 
 #include "state/images.h"
+#include "store/layer_folder.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -23,7 +24,7 @@ Result<void> Lease::hold_within(std::span<const Digest> diff_ids) {
   for (const Digest& diff_id : diff_ids) {
     if (held_.contains(diff_id.hex())) continue;
     TRY(auto row, state::get_layer(*database_, diff_id.str()));
-    if (!row || !sys::exists_at(places_->layers.get(), diff_id.hex() + "/" + kTree))
+    if (!row || !sys::exists_at(places_->layers.get(), diff_id.hex() + "/" + kRecord))
       return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
     moves.held.push_back(diff_id);
   }
