@@ -13,7 +13,7 @@ from oci_base import ENVIRONMENT, OciTest, config
 class Lifecycle(OciTest):
     def test_a_container_goes_from_created_to_running_to_stopped(self):
         bundle = self.create("a", config("sh", "-c", "echo hello; cat /proc/self/cgroup >/dev/null; exec sleep 1000"),
-                             "--pid-file", "pid")
+                             "--pid-file", self.disk / "pid")
         state = self.state("a")
         self.assertEqual(state["status"], "created")
         self.assertEqual((state["id"], state["bundle"], state["owner"]), ("a", str(bundle), "root"))
