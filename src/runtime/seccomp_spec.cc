@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <set>
@@ -18,6 +19,7 @@
 
 #include "base/text.h"
 #include "runtime/seccomp_profile.h"
+#include "runtime/seccomp_shrink.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 
@@ -180,6 +182,7 @@ struct Compiler {
   Result<void> add_rule(scmp_filter_ctx context, const oci::SeccompRule& rule);
   void take_recent(uint32_t number, uint32_t action, bool conditional);
   std::vector<sock_filter> prefix() const;
+  std::vector<uint32_t> audit_numbers() const;
 };
 
 Result<void> Compiler::prepare() {
@@ -292,6 +295,12 @@ std::vector<sock_filter> Compiler::prefix() const {
   return code;
 }
 
+std::vector<uint32_t> Compiler::audit_numbers() const {
+  std::vector<uint32_t> numbers;
+  for (const Architecture& architecture : architectures) numbers.push_back(architecture.audit);
+  return numbers;
+}
+
 Result<std::string> exported(scmp_filter_ctx context) {
   const sys::Fd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file) return failed("memory", -errno);
@@ -355,12 +364,14 @@ Result<SpecFilter> compile_spec_filter(const oci::Seccomp& seccomp) {
   if (!context) return failed("memory", -ENOMEM);
   TRY_VOID(compiler.add_rules(context.get()));
   TRY(const std::string program, exported(context.get()));
-  const std::vector<sock_filter> prefix = compiler.prefix();
-  filter.program.assign(reinterpret_cast<const char*>(prefix.data()),
-                        prefix.size() * sizeof(sock_filter));
-  filter.program += program;
-  if (filter.program.size() > BPF_MAXINSNS * sizeof(sock_filter))
-    return failed("it is too long", -E2BIG);
+  std::vector<sock_filter> code = compiler.prefix();
+  const size_t prefix = code.size();
+  code.resize(prefix + program.size() / sizeof(sock_filter));
+  std::memcpy(&code[prefix], program.data(), program.size());
+  code = shrink_filter(std::move(code), compiler.audit_numbers());
+  if (code.size() > BPF_MAXINSNS) return failed("it is too long", -E2BIG);
+  filter.program.assign(reinterpret_cast<const char*>(code.data()),
+                        code.size() * sizeof(sock_filter));
   filter.listener = compiler.listener;
   return filter;
 }
