@@ -40,6 +40,7 @@ namespace wherry {
   X(kRoots, "roots")                                          \
   X(kRouterAdvertisements, "router-advertisements")           \
   X(kUnpackJail, "unpack-jail")                               \
+  X(kBuildSources, "build-sources")                           \
   X(kBuildKey, "build-key")                                   \
   X(kStubs, "stubs")
 // clang-format on

@@ -72,12 +72,16 @@ void allow_default_devices(oci::Resources& resources) {
     resources.devices.push_back({true, device.type, device.major, device.minor, device.access});
 }
 
+std::string below(const std::string& directory, const std::string& name) {
+  return directory.ends_with('/') ? directory + name : directory + "/" + name;
+}
+
 }  // namespace
 
 Result<std::string> absolute_path(const std::string& path) {
   if (path.empty() || path[0] == '/') return path;
   TRY(std::string here, working_directory());
-  return here + "/" + path;
+  return below(here, path);
 }
 
 unsigned pass_listen_fds(oci::Process& process) {
@@ -112,7 +116,7 @@ Result<BundleRequest> read_request(const Call& call) {
   TRY(request.bundle, find_bundle(flags.text("bundle")));
   // A name alone is the bundle's, as crun has it.
   std::string config = flags.text("config").empty() ? "config.json" : flags.text("config");
-  TRY(request.config, read_config(config[0] == '/' ? config : request.bundle + "/" + config));
+  TRY(request.config, read_config(config[0] == '/' ? config : below(request.bundle, config)));
   TRY(request.spec, oci::parse_runtime_spec(request.config));
   allow_default_devices(request.spec.resources);
   TRY(request.pid_file, absolute_path(flags.text("pid-file")));

@@ -150,6 +150,7 @@ Result<void> BundleContainer::State::create(const BundleOptions& options) {
   CreateOptions create;
   create.spec = &spec;
   create.root.directory = rootfs;
+  create.create_cwd = true;  // as runc and crun do
   create.stdio = {0, 1, 2};
   create.seccomp_filter = filter.program;
   create.bundle =

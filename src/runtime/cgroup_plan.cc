@@ -132,10 +132,10 @@ class Planner {
     if (resources_.memory_disable_oom_killer.value_or(false)) {
       add(1, "memory", "memory.oom_control", "1", false);
     }
-    // Gone from newer kernels, as are groups outside of the hierarchy.
+    // Kernels since 5.16 take the number and do nothing with it.
     if (resources_.memory_kernel)
-      add(1, "memory", "memory.kmem.limit_in_bytes", std::to_string(*resources_.memory_kernel),
-          false);
+      warn("the limit of kernel memory is not applied: kernels have none any more");
+    // Gone from newer kernels, as are groups outside of the hierarchy.
     if (resources_.memory_kernel_tcp)
       add(1, "memory", "memory.kmem.tcp.limit_in_bytes",
           std::to_string(*resources_.memory_kernel_tcp), false);

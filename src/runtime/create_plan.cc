@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "base/text.h"
 #include "base/weaken.h"
@@ -196,11 +197,27 @@ Result<std::string> plan_sysctl(const std::string& key, const NamespacePlan& nam
   return refused;
 }
 
+std::vector<std::string> unique_environment(const std::vector<std::string>& environment) {
+  std::vector<std::string> unique;
+  std::unordered_map<std::string_view, size_t> places;
+  for (const std::string& entry : environment) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    const auto [known, is_new] = places.try_emplace(name, unique.size());
+    if (is_new) {
+      unique.push_back(entry);
+    } else {
+      unique[known->second] = entry;
+    }
+  }
+  return unique;
+}
+
 Result<ProcessPlan> plan_process(const oci::Process& process, const std::string& seccomp_filter) {
   ProcessPlan plan;
   plan.process = &process;
   TRY_VOID(check_words(process.args));
   TRY_VOID(check_environment(process.env));
+  plan.environment = unique_environment(process.env);
   plan.capabilities = plan_capabilities(process.capabilities, plan.warnings);
   TRY(plan.limits, plan_limits(process.rlimits));
   std::optional<std::string> cwd = clean_path(process.cwd);

@@ -137,7 +137,8 @@ Result<void> set_oom_score(int proc, const std::string& process, int score, Warn
   Result<void> written = sys::write_all(file.get(), std::to_string(score));
   if (written) return {};
   if (written.error().errnum() != EACCES && written.error().errnum() != EPERM)
-    return fail(std::move(written), "cannot set the out-of-memory score");
+    return fail(std::move(written),
+                "cannot set the out-of-memory score to '" + std::to_string(score) + "'");
   TRY(std::string current, sys::read_all(file.get(), 64));
   warnings.push_back("cannot lower the out-of-memory score to " + std::to_string(score) +
                      "; using " + std::string(trim(current)));

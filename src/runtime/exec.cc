@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -32,6 +33,16 @@ struct Joiner {
 
 Error not_running(Error error) {
   return Error(ErrorKind::kConflict, "the container is not running").set_errnum(error.errnum());
+}
+
+// What fails because the init ends just then says so, whatever the kernel has called it: a process
+// cannot be cloned into its pid namespace (ENOMEM), its namespaces cannot be joined (ESRCH).
+template <typename T>
+Result<T> unless_ended(Result<T> result, int init_pidfd) {
+  if (result) return result;
+  pollfd init{init_pidfd, POLLIN, 0};
+  if (poll(&init, 1, 0) > 0) return not_running(std::move(result.error()));
+  return result;
 }
 
 // Into the container: version 1 cgroups first, by fds opened on the host, then all namespaces at
@@ -116,7 +127,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
     if (*other) joiner.namespaces |= type;
   }
   plan.limits_by_parent = (joiner.namespaces & CLONE_NEWUSER) != 0;
-  TRY(Joined joined, clone_joiner(joiner));
+  TRY(Joined joined, unless_ended(clone_joiner(joiner), init->get()));
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
   Warnings warnings;
@@ -125,7 +136,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
     TRY_VOID(set_oom_score(proc.get(), std::to_string(joined.pid), *options.process.oom_score_adj,
                            warnings));
   }
-  TRY(StageReport report, hear_until_ready(joined.channel));
+  TRY(StageReport report, unless_ended(hear_until_ready(joined.channel), init->get()));
   TRY_VOID(start_stage(joined.channel, [&](int number) -> Result<void> {
     TRY(sys::Fd listener, fetch_fd(joined.pidfd.get(), number));
     return options.take_listener(std::move(listener), joined.pid);

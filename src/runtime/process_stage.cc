@@ -52,22 +52,28 @@ void reset_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-bool has_variable(const std::vector<std::string>& environment, std::string_view prefix) {
-  return std::ranges::any_of(environment,
-                             [&](const std::string& entry) { return entry.starts_with(prefix); });
+// An empty one is none, as for runc: programs would look for their files in the directory they are
+// in.
+bool lacks_home(std::vector<std::string>& environment) {
+  std::erase(environment, "HOME=");
+  return std::ranges::none_of(environment,
+                              [](const std::string& entry) { return entry.starts_with("HOME="); });
 }
 
 Result<Resolved> resolve_identity(const ProcessPlan& plan, int root) {
   const oci::User& user = plan.process->user;
-  Resolved resolved{{user.uid, user.gid, user.additional_gids}, plan.process->env};
+  Resolved resolved{{user.uid, user.gid, user.additional_gids}, plan.environment};
   if (weakened(Defence::kEnvironment))
     for (char** entry = environ; *entry != nullptr; ++entry)
       resolved.environment.emplace_back(*entry);
-  if (!plan.user) return resolved;
+  const bool homeless = lacks_home(resolved.environment);
+  if (!plan.user) {
+    if (homeless) resolved.environment.push_back("HOME=" + home_of(root, user.uid));
+    return resolved;
+  }
   TRY(ResolvedUser found, lookup_user(root, *plan.user));
   resolved.identity = {found.uid, found.gid, std::move(found.groups)};
-  if (!has_variable(resolved.environment, "HOME="))
-    resolved.environment.push_back("HOME=" + found.home);
+  if (homeless) resolved.environment.push_back("HOME=" + found.home);
   return resolved;
 }
 

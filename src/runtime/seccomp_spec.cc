@@ -80,6 +80,8 @@ Error failed(std::string_view what, int error) {
 
 // libseccomp's action for a name; `value`: of ERRNO and TRACE.
 Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> value) {
+  if (std::ranges::find(kActions, name) == std::end(kActions))
+    return invalid(fmt::format("unknown action '{}'", name));
   const uint32_t number = value.value_or(EPERM);
   if (value && name != "SCMP_ACT_ERRNO" && name != "SCMP_ACT_TRACE")
     return invalid(fmt::format("the action '{}' takes no errnoRet", name));
@@ -91,8 +93,7 @@ Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> valu
   if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
   if (name == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
   if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number);
-  if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
-  return invalid(fmt::format("unknown action '{}'", name));
+  return SCMP_ACT_TRAP;
 }
 
 Result<uint32_t> flags_of(const oci::Seccomp& seccomp) {

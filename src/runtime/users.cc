@@ -166,4 +166,12 @@ Result<ResolvedUser> lookup_user(int root, std::string_view words) {
   return resolve_user(words, passwd, group);
 }
 
+std::string home_of(int root, uint32_t uid) {
+  const Result<std::string> passwd = read_account_file(root, "etc/passwd");
+  if (!passwd) return "/";
+  const auto entry = find_entry<PasswdEntry>(*passwd, parse_passwd_line,
+                                             [&](const PasswdEntry& e) { return e.uid == uid; });
+  return entry && !entry->home.empty() ? std::string(entry->home) : "/";
+}
+
 }  // namespace wherry::runtime

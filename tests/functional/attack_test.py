@@ -1,5 +1,6 @@
 """Attacks on the whole engine by images, volumes, build steps and other users of the machine. The canary is a folder of
 the host's that nobody has given to a container. docs/design/attacks.md has the list."""
+import contextlib
 import io
 import json
 import os
@@ -73,6 +74,26 @@ class Inside(FunctionalTest):
         out = self.output("sh", "-c", script, "sh", *paths, options=["--network", "none"])
         with defended():
             self.assertEqual(re.sub(r"^0000000\n", "", out, flags=re.M), "")
+
+    def test_what_nobody_reads_is_not_kept_in_memory(self):
+        """CVE-2022-1708: the output of a command in a container filled the engine's memory."""
+        name = self.running("--network", "none")
+        size = 200 << 20
+        command = self.w.start("exec", name, "head", "-c", str(size), "/dev/zero", stdin=subprocess.DEVNULL)
+        with command:
+            got = len(command.stdout.read(1 << 20))
+            # While the other end waits for us.
+            peaks = []
+            for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+                with contextlib.suppress(OSError):
+                    text = status.read_text()
+                    if text.startswith("Name:\twherry"):
+                        peaks += [int(kib) for kib in re.findall(r"VmHWM:\s+(\d+) kB", text)]
+            self.assertGreaterEqual(len(peaks), 3, "the command and two monitors")
+            self.assertLess(max(peaks), 40 << 10)
+            while chunk := command.stdout.read(1 << 20):
+                got += len(chunk)
+        self.assertEqual(got, size)
 
     def test_no_socket_of_ours_has_a_name_without_a_file(self):
         """CVE-2020-15257: a container in the host's network reaches those."""
@@ -277,6 +298,23 @@ class Images(BuildTest):
             self.try_build(f"{FROM}RUN --mount=type=tmpfs,target=/x/place mv /x /z && ln -s {target} /x\n",
                            "--no-cache")
             self.assert_canary_untouched()
+
+    @weakened_by("paths", "build-sources")
+    def test_a_build_reads_nothing_outside_of_its_context(self):
+        """CVE-2024-1753, CVE-2024-9675, CVE-2024-23651, CVE-2024-9407: links and ".." in names of sources."""
+        upwards = "../" * 40 + str(self.canary).lstrip("/")
+        (self.context / "link").symlink_to(self.canary)
+        (self.context / "up").symlink_to(upwards)
+        for source in ("link", "up", upwards):
+            for step in (f"COPY {source}/secret /out", f"ADD {source} /out",
+                         f"RUN --mount=type=bind,source={source},target=/m cp -r /m /out",
+                         f"RUN --mount=type=cache,from=context,source={source},target=/m cp -r /m /out"):
+                built = self.try_build(f"FROM scratch AS context\nCOPY link up /\n{FROM}{step}\n", "--no-cache")
+                if built.code == 0:
+                    found = self.inside("cat /out /out/* 2>/dev/null; true")
+                    with defended():
+                        self.assertNotIn("the host's", found, step)
+        self.assert_canary_untouched()
 
     @weakened_by("build-key")
     def test_an_image_of_the_same_configuration_is_no_other_s_cache(self):

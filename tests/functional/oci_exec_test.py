@@ -46,6 +46,28 @@ class Exec(OciTest):
                            "sh", "-c", "echo $A $C $(id -u):$(id -g) $(id -G) $PWD")
         self.assertEqual(done, "b d 1000:1000 1000 2000 /tmp\n")
 
+    def test_a_variable_is_there_once_and_home_is_the_users(self):
+        (self.rootfs / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nweb:x:77:77::/srv/web:/bin/sh\n")
+        self.running("a", **{"process": {**config("sleep", "1000")["process"], "env": ["PATH=/bin", "A=1", "A=2"]}})
+        self.assertEqual(self.oci_ok("exec", "-e", "A=3", "-e", "PATH=/usr/bin:/bin", "a", "env"),
+                         "PATH=/usr/bin:/bin\nA=3\nHOME=/root\n")
+        for user, home in (("77", "/srv/web"), ("4242", "/")):
+            self.assertEqual(self.oci_ok("exec", "-u", user, "a", "sh", "-c", "echo $HOME"), home + "\n")
+        self.assertEqual(self.oci_ok("exec", "-e", "HOME=", "a", "sh", "-c", "echo $HOME"), "/root\n")
+        self.assertEqual(self.oci_ok("exec", "-e", "HOME=/mine", "a", "sh", "-c", "echo $HOME"), "/mine\n")
+        init = pathlib.Path(f"/proc/{self.state('a')['pid']}/environ").read_bytes()
+        self.assertEqual(init, b"PATH=/bin\0A=2\0HOME=/root\0")
+
+    def test_only_the_init_gets_a_working_directory_that_is_missing(self):
+        (self.rootfs / "made").exists() and self.fail("the root is not fresh")
+        self.addCleanup(subprocess.run, ["rm", "-rf", str(self.rootfs / "made")], check=True)
+        bundle = self.create("a", config("sh", "-c", "pwd; exec sleep 1000", cwd="/made/deep"))
+        self.oci_ok("start", "a")
+        self.oci_ok("exec", "a", "test", "-d", "/made/deep")
+        self.assertEqual((bundle / "out").read_text(), "/made/deep\n")
+        self.oci_fails("exec", "--cwd", "/none", "a", "true", code=255,
+                       says="cannot enter the working directory '/none'")
+
     def test_streams_and_code_are_the_programs(self):
         self.running("a")
         done = self.oci("exec", "a", "sh", "-c", "cat; echo oops >&2; exit 42", input="through\n")

@@ -5,7 +5,7 @@ import pathlib
 import stat
 import time
 
-from harness.wherry import Wherry
+from harness.wherry import CommandFailed, Wherry
 
 _GRACE_SECONDS = 2.0
 
@@ -72,7 +72,12 @@ def check_states(wherry: Wherry) -> list[str]:
 def _wrong_states(wherry: Wherry) -> list[str]:
     wrong = []
     for name in wherry.ids():
-        state = wherry.inspect(name)["State"]
+        try:
+            state = wherry.inspect(name)["State"]
+        except CommandFailed as error:
+            if "No such object" in str(error):
+                continue  # removed since it was listed
+            raise
         pid = state["Pid"]
         alive = pid > 0 and _alive(pid)
         if state["Running"] != alive:
