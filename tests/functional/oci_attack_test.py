@@ -25,6 +25,7 @@ while :; do
     *wherry-oci*)
       (  # a shell whose exec fails ends
         exec 9< $p/exe
+        case $(readlink /proc/self/fd/9) in *wherry-oci*) ;; *) exit;; esac  # it was another program by then
         echo caught
         i=0
         while [ $i -lt 100 ]; do
