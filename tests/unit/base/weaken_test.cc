@@ -6,9 +6,10 @@
 namespace wherry {
 namespace {
 
-#define X(constant, name)                                                           \
-  static_assert(!weakened(Defence::constant), "nothing of the other branch may be " \
-                                              "compiled: " name);
+#define X(constant, name)                             \
+  static_assert(!weakened(Defence::constant),         \
+                "nothing of the other branch may be " \
+                "compiled: " name);
 WHERRY_DEFENCES(X)
 #undef X
 
