@@ -92,8 +92,19 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
   const TraceScope trace("runtime.bundle.exec");
   TRY_VOID(check_preserved_fds(options.preserve_fds));
   TRY_VOID(check_console(options.process, options.console_socket, options.detached));
-  TRY(const SpecFilter filter, filter_of(*options.spec, options.seccomp_cache));
+  SpecFilter filter;
+  if (options.filter) {
+    filter = *options.filter;
+  } else {
+    TRY(filter, filter_of(*options.spec, options.seccomp_cache));
+  }
   ExecOptions exec;
+  exec.refuse_paused = options.refuse_paused;
+  if (options.refuse_paused && !options.sub_cgroup.empty()) {
+    // A cgroup below need not tell what holds all of them.
+    TRY(const bool frozen, cgroup_frozen(options.cgroup.path));
+    if (frozen) return container_paused();
+  }
   exec.init_pid = options.init_pid;
   exec.init_start_time = options.init_start_time;
   if (!options.cgroup.path.empty()) exec.cgroups_path = options.cgroup.path + options.sub_cgroup;

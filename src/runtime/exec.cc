@@ -103,7 +103,18 @@ Result<std::optional<Cgroup>> open_cgroup(const std::string& path) {
   return std::optional<Cgroup>(std::move(cgroup));
 }
 
+Result<void> check_not_paused(const std::optional<Cgroup>& cgroup) {
+  if (!cgroup) return {};
+  TRY(bool frozen, cgroup->frozen());
+  return frozen ? Result<void>(container_paused()) : Result<void>();
+}
+
 }  // namespace
+
+Error container_paused() {
+  return Error(ErrorKind::kConflict,
+               "cannot exec in a paused container (use --ignore-paused to override)");
+}
 
 Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TraceScope trace("runtime.exec");
@@ -116,6 +127,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(std::move(init.error()));
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
+  if (options.refuse_paused) TRY_VOID(check_not_paused(cgroup));
   Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
   for (const auto& [name, type] :
        {std::pair{"user", CLONE_NEWUSER}, std::pair{"time", CLONE_NEWTIME}}) {
