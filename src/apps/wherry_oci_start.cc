@@ -96,36 +96,30 @@ bool enters_containers(char** argv) {
 
 // Of the file that runs; false where it is read-only already.
 bool needs_seal(long self, struct stat& status) {
-  struct statfs place;
+  struct statfs place{};
   if (system_call(SYS_fstatfs, self, address(&place)) != 0) return false;
   if ((static_cast<unsigned long>(place.f_flags) & ST_RDONLY) != 0) return false;
   return system_call(SYS_fstat, self, address(&status)) == 0;
 }
 
-// Splits the program's path: the directory is left in `path` with its slash, the name returned.
-const char* split(char* path, long size) {
-  long slash = size;
-  while (slash >= 0 && path[slash] != '/') --slash;
-  if (slash < 0) return nullptr;
-  // One byte to the right, for the end of the directory's name.
-  for (long i = size; i > slash; --i) path[i + 1] = path[i];
-  path[slash + 1] = '\0';
-  return path + slash + 2;
-}
-
 void execute_read_only(const struct stat& ours, char** argv, char** environment) {
-  char path[kPathSize + 2];
+  char path[kPathSize];
   long size = system_call(SYS_readlinkat, AT_FDCWD, address("/proc/self/exe"), address(path),
                           kPathSize - 1);
   if (size <= 0) return;
   path[size] = '\0';
-  const char* name = split(path, size);
-  if (name == nullptr) return;
-  long view = system_call(SYS_open_tree, AT_FDCWD, address(path),
+  long slash = size;
+  while (slash >= 0 && path[slash] != '/') --slash;
+  if (slash < 0) return;
+  path[slash] = '\0';
+  const char* directory = slash == 0 ? "/" : path;
+  const char* name = path + slash + 1;
+  long view = system_call(SYS_open_tree, AT_FDCWD, address(directory),
                           OPEN_TREE_CLONE | static_cast<long>(OPEN_TREE_CLOEXEC));
   if (view < 0) return;
   mount_attr attributes{MOUNT_ATTR_RDONLY, 0, 1UL << 18 /* MS_PRIVATE */, 0};
-  struct stat named;
+  // What is at the name now must be what runs: another one may have been installed meanwhile.
+  struct stat named{};
   bool ready =
       system_call(SYS_mount_setattr, view, address(""), AT_EMPTY_PATH, address(&attributes),
                   sizeof attributes) == 0 &&
@@ -146,7 +140,7 @@ extern "C" [[gnu::used, gnu::visibility("hidden")]] void wherry_early_seal(long*
   if (!enters_containers(argv)) return;
   long self = system_call(SYS_openat, AT_FDCWD, address("/proc/self/exe"), O_PATH | O_CLOEXEC);
   if (self < 0) return;
-  struct stat ours;
+  struct stat ours{};
   if (needs_seal(self, ours)) execute_read_only(ours, argv, environment);
   system_call(SYS_close, self);
 }

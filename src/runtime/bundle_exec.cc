@@ -139,7 +139,7 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
 
 Result<void> update_cgroup(const CgroupPlace& place, const oci::Resources& resources,
                            std::vector<std::string>& warnings) {
-  TRY(const Cgroup cgroup, Cgroup::open(place.path));
+  TRY(const Cgroup cgroup, Cgroup::find(place.path));
   TRY_VOID(cgroup.apply(resources, warnings));
   if (place.unit.empty()) return {};
   TRY(SystemdScopes systemd, SystemdScopes::open());
@@ -165,7 +165,7 @@ Result<CgroupStats> cgroup_stats(const CgroupPlace& place) {
 
 Result<std::vector<pid_t>> cgroup_processes_of(const CgroupPlace& place) {
   if (place.path.empty()) return std::vector<pid_t>{};
-  const Result<Cgroup> cgroup = Cgroup::open(place.path);
+  const Result<Cgroup> cgroup = Cgroup::find(place.path);
   if (!cgroup) {
     if (cgroup.error().kind() == ErrorKind::kNotFound) return std::vector<pid_t>{};
     return Error(cgroup.error());

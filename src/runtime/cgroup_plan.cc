@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace wherry::runtime {
@@ -413,8 +414,15 @@ class Planner {
       plan_.device_program = resources_.devices;
       return {};
     }
+    // Engines allow what every container has, and so do we: a line that was written since the last
+    // rule of the other kind changes nothing.
+    std::set<std::string> written;
+    bool allowing = false;
     for (const oci::DeviceRule& rule : resources_.devices) {
+      if (rule.allow != allowing) written.clear();
+      allowing = rule.allow;
       for (std::string& line : device_rule_lines(rule)) {
+        if (!written.insert(line).second) continue;
         add(1, "devices", rule.allow ? "devices.allow" : "devices.deny", std::move(line));
       }
     }

@@ -31,7 +31,7 @@ struct Joiner {
   int namespaces = kNamespaces;  // and those of users and time that are not ours already
 };
 
-Error not_running(Error error) {
+Error not_running(const Error& error) {
   return Error(ErrorKind::kConflict, "the container is not running").set_errnum(error.errnum());
 }
 
@@ -41,7 +41,7 @@ template <typename T>
 Result<T> unless_ended(Result<T> result, int init_pidfd) {
   if (result) return result;
   pollfd init{init_pidfd, POLLIN, 0};
-  if (poll(&init, 1, 0) > 0) return not_running(std::move(result.error()));
+  if (poll(&init, 1, 0) > 0) return not_running(result.error());
   return result;
 }
 
@@ -125,7 +125,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(plan.traits.personality, plan_personality(options.personality));
   TRY(plan.traits.memory_policy, plan_memory_policy(options.memory_policy));
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
-  if (!init) return not_running(std::move(init.error()));
+  if (!init) return not_running(init.error());
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
   if (options.refuse_paused) TRY_VOID(check_not_paused(cgroup));
   Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
@@ -134,7 +134,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
     Result<bool> other = in_other_namespace(options.init_pid, name);
     const bool ended =
         !other && (other.error().errnum() == ENOENT || other.error().errnum() == ESRCH);
-    if (ended) return not_running(std::move(other.error()));
+    if (ended) return not_running(other.error());
     if (!other) return std::move(other.error());
     if (*other) joiner.namespaces |= type;
   }

@@ -184,6 +184,19 @@ TEST(CgroupPlan, DeviceLinesKeepNumbersBehindTypeAll) {
             (Lines{"c 136:* rwm"}));
 }
 
+TEST(CgroupPlan, WritesADeviceRuleOnceUntilOneOfTheOtherKindComes) {
+  const oci::DeviceRule none{.allow = false, .type = 'a'};
+  const oci::DeviceRule null{.allow = true, .type = 'c', .major = 1, .minor = 3};
+  const oci::DeviceRule zero{.allow = true, .type = 'c', .major = 1, .minor = 5};
+  oci::Resources resources;
+  resources.devices = {none, none, null, zero, null, none, null, null};
+  const auto plan = plan_cgroup(resources, kV1);
+  ASSERT_TRUE(plan) << plan.error().message();
+  EXPECT_EQ(lines(*plan),
+            (Lines{"v1 devices.deny=a", "v1 devices.allow=c 1:3 rwm", "v1 devices.allow=c 1:5 rwm",
+                   "v1 devices.deny=a", "v1 devices.allow=c 1:3 rwm"}));
+}
+
 TEST(CgroupPlan, SharesBecomeWeightsWithinBounds) {
   EXPECT_EQ(cpu_weight_from_shares(0), 1u);
   EXPECT_EQ(cpu_weight_from_shares(2), 1u);
