@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/scope.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/cgroup.h"
 #include "runtime/child_guard.h"
 #include "runtime/container.h"
@@ -85,7 +86,7 @@ Result<Joined> clone_joiner(const Joiner& joiner) {
   TRY(ChannelPair channels, make_channel_pair());
   TRY(PidNamespaceForChildren pid_namespace, PidNamespaceForChildren::enter(joiner.init_pidfd));
   int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+  if (!weakened(Defence::kDumpable) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot become untraceable");
   auto restore = on_exit([&] { prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0); });
   sys::CloneOptions clone;

@@ -16,6 +16,7 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/console.h"
 #include "runtime/hooks.h"
 #include "runtime/program_path.h"
@@ -62,6 +63,9 @@ bool lacks_home(std::vector<std::string>& environment) {
 Result<Resolved> resolve_identity(const ProcessPlan& plan, int root) {
   const oci::User& user = plan.process->user;
   Resolved resolved{{user.uid, user.gid, user.additional_gids}, plan.environment};
+  if (weakened(Defence::kEnvironment))
+    for (char** entry = environ; *entry != nullptr; ++entry)
+      resolved.environment.emplace_back(*entry);
   const bool homeless = lacks_home(resolved.environment);
   if (!plan.user) {
     if (homeless) resolved.environment.push_back("HOME=" + home_of(root, user.uid));
@@ -137,6 +141,8 @@ Result<void> connect_streams(const ProcessPlan& plan, Role role, int root, uid_t
 
 Result<void> enter_directory(const ProcessPlan& plan, int root) {
   std::string context = "cannot enter the working directory '" + plan.cwd + "'";
+  if (weakened(Defence::kWorkingDirectory))
+    return chdir(plan.cwd.c_str()) == 0 ? Result<void>() : Error::from_errno(errno, context);
   // O_PATH within the root and without magic links: "/proc/self/fd/7" leads nowhere.
   TRY_CTX(sys::Fd directory,
           open_target(root, plan.cwd, TargetKind::kDirectory, {.make = plan.create_cwd}), context);
@@ -212,6 +218,7 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 // would walk through a directory of the host that is still open (CVE-2024-21626). The channel, a
 // socket, leads nowhere. Owners of these numbers are never destroyed: the child ends by _exit.
 Result<void> close_all_but(const ProcessPlan& plan, const Channel& channel) {
+  if (weakened(Defence::kCloseFds)) return {};
   std::array<int, 2> kept{channel.fd(), plan.bundle.start_socket};
   std::ranges::sort(kept);
   unsigned next = 3 + plan.bundle.preserve_fds;
@@ -257,7 +264,7 @@ Result<void> run_start_hooks(const ProcessPlan& plan) {
 }
 
 Result<void> load_filter(const ProcessPlan& plan, Channel& channel) {
-  if (plan.seccomp_filter.empty()) return {};
+  if (plan.seccomp_filter.empty() || weakened(Defence::kSeccomp)) return {};
   TRY(sys::Fd listener, load_seccomp_filter(plan.seccomp_filter, plan.bundle.seccomp_flags,
                                             plan.bundle.seccomp_listener));
   if (!listener) return {};
@@ -322,7 +329,7 @@ Result<void> begin_child(ChannelPair& channels, bool outlive_parent) {
   channels.parent.close();
   // The parent may have died before the signal was asked for; a new pid namespace hides its pid.
   if (channels.child.peer_gone()) return parent_gone();
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+  if (!weakened(Defence::kDumpable) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot become untraceable");
   reset_signals();
   umask(0);
