@@ -87,6 +87,9 @@ Result<Globals> read_globals(const ParsedFlags& flags) {
     return Error(ErrorKind::kInvalidArgument, "invalid value '" + rootless + "' of --rootless")
         .set_hint("use true, false or auto");
   TRY(globals.root, absolute_path(default_root(flags)));
+  // Containers would lie beside everything else, and by force be deleted like it.
+  if (globals.root.find_first_not_of('/') == std::string::npos)
+    return Error(ErrorKind::kInvalidArgument, "--root must not be empty or '/'");
   return globals;
 }
 

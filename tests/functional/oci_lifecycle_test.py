@@ -37,6 +37,11 @@ class Lifecycle(OciTest):
         self.oci_fails("state", "a", says="container does not exist")
         self.assertEqual((bundle / "out").read_text(), "hello\n")
 
+    def test_the_root_of_states_is_not_the_root_of_everything(self):
+        for root in ("", "/", "//"):
+            for command in (("list",), ("state", "tmp"), ("delete", "--force", "no-such-folder")):
+                self.oci_fails("--root", root, *command, says="--root must not be empty or '/'")
+
     def test_the_pid_file_has_the_number_alone_and_is_there_when_create_returns(self):
         file = self.disk / "pid"
         self.create("a", config("sleep", "1000"), "--pid-file", file)
