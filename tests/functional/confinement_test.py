@@ -235,6 +235,9 @@ class TheMonitorsProgram(FunctionalTest):
         before = (monitor.read_bytes(), monitor.stat().st_mode)
         env = {"WHERRY_LIBEXEC": str(helpers)}
         self.w.ok("run", "-d", "--name", "victim", IMAGE, "sleep", "1000", env=env)
+        if b"/ld-linux" in before[0][:4096]:  # a sanitized build: its loader is not in the image
+            self.assert_fails(self.w.try_run("exec", "victim", "/proc/self/exe", "x", env=env), 127, "no such file")
+            return
         self.w.ok("exec", "victim", "busybox", "mkfifo", "/fifo", env=env)
         # Opening the list waits for a reader of the fifo.
         self.w.ok("exec", "-d", "-e", "WHERRY_FAILPOINT_LIST=/fifo", "victim", "/proc/self/exe", "x", env=env)
