@@ -7,6 +7,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -522,6 +525,10 @@ oci::Seccomp random_section(std::mt19937& random) {
 }
 
 TEST(SeccompEquivalence, SectionsOfConfigurationsAnswerAsLibseccompDoes) {
+#ifdef __SANITIZE_ADDRESS__
+  // libseccomp 2.5.4 forgets 96 bytes of some rules that others make needless.
+  const __lsan::ScopedDisabler disabler;
+#endif
   std::mt19937 random(20261123);
   for (int round = 0; round < 60; ++round) {
     const oci::Seccomp section = random_section(random);
