@@ -20,13 +20,13 @@ from harness.wherry import Wherry  # noqa: E402
 IMAGE = "busybox:bench"
 
 
-def in_sandbox(main) -> None:
-    """Runs main() in a private machine."""
+def in_sandbox(main, suite: str = "bookworm") -> None:
+    """Runs main() in a private machine; `suite`: of the peers that it needs."""
     if "WHERRY_TEST_DISK" in os.environ:
         main()
     else:
         images.busybox_tar()  # made outside, where the package archive can be reached
-        peers.tree()
+        peers.tree(suite)
         sys.exit(sandbox.enter([sys.executable, *sys.argv]))
 
 
@@ -36,8 +36,9 @@ def wherry_with_image() -> Wherry:
     return w
 
 
-def dockerd() -> peers.Dockerd:
-    return peers.Dockerd(pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "docker")
+def dockerd(suite: str = "bookworm") -> peers.Dockerd:
+    """That of a Debian suite: bookworm's 20.10, sid's newest."""
+    return peers.Dockerd(pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "docker", suite)
 
 
 def import_into(docker: peers.Dockerd) -> None:

@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
-"""run_true.py [ROUNDS]: `run --rm IMAGE true` on the bridge and without network, beside a dockerd."""
+"""run_true.py [ROUNDS] [SUITE]: `run --rm IMAGE true` on the bridge and without network, beside a dockerd.
+
+SUITE is the Debian suite that the dockerd comes from: bookworm (20.10) or sid (28).
+"""
 import sys
 
 import common
 
 
+SUITE = sys.argv[2] if len(sys.argv) > 2 else "bookworm"
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     w = common.wherry_with_image()
-    with common.dockerd() as docker:
+    with common.dockerd(SUITE) as docker:
         common.import_into(docker)
         common.print_versions(w, docker)
         for network in ("bridge", "none"):
@@ -25,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    common.in_sandbox(main)
+    common.in_sandbox(main, SUITE)

@@ -1,5 +1,5 @@
 # cmake --install: programs, man pages and completions where Debian expects them.
-if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ AND NOT WHERRY_TIDY)
+if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ AND NOT WHERRY_TIDY AND NOT WHERRY_WEAKEN)
   install(TARGETS wherry wherry-oci wherry-registry RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   foreach(helper wherry-monitor wherry-unpack wherry-transfer)
     if(TARGET ${helper})

@@ -68,7 +68,6 @@ Result<std::optional<std::string>> ask(const std::string& question, bool echo, i
   SignalMask mask;
   sys::Fd signals(signalfd(-1, &mask.set(), SFD_CLOEXEC));
   if (!signals) return Error::from_errno(errno, "cannot wait for signals");
-  TRY_VOID(print(question));
   termios before{};
   bool changed = !echo && tcgetattr(STDIN_FILENO, &before) == 0;
   if (changed) {
@@ -82,6 +81,8 @@ Result<std::optional<std::string>> ask(const std::string& question, bool echo, i
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     print_error_text("\n");
   });
+  // After the echo is off: who answers at once is not seen, and loses nothing to the flush.
+  TRY_VOID(print(question));
   return read_line(signals.get(), signal);
 }
 

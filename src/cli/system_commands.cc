@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "cli/image_commands.h"
 #include "cli/output.h"
 #include "cli/template.h"
@@ -90,7 +91,8 @@ Result<int> show_version(Invocation& call) {
   utsname host{};
   uname(&host);
   TRY_VOID(print(fmt::format("wherry {}\n OS/Arch: linux/{}\n Kernel: {}\n", WHERRY_VERSION, kArch,
-                             host.release)));
+                             host.release) +
+                 weakened_text()));
   return 0;
 }
 

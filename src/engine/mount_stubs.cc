@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <ranges>
 
+#include "base/weaken.h"
 #include "sys/file.h"
 
 namespace wherry::engine {
@@ -15,6 +16,7 @@ namespace {
 constexpr int kMaxDepth = 256;
 
 bool same_object(const struct stat& a, const struct stat& b) {
+  if (weakened(Defence::kStubs)) return true;
   return a.st_ino == b.st_ino && a.st_mode == b.st_mode && a.st_uid == b.st_uid &&
          a.st_gid == b.st_gid;
 }

@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_hierarchies.h"
 #include "sys/process.h"
@@ -69,7 +70,7 @@ Result<sys::Child> spawn_monitor(const MonitorConfig& config, int socket) {
   sys::SpawnOptions options;
   options.cgroup_fd = cgroup.get();
   options.program = std::move(program);
-  options.read_only_program = true;  // its children become containers
+  options.read_only_program = !weakened(Defence::kSeal);  // its children become containers
   options.arguments = {"wherry-monitor", config.container_id};
   options.environment = sys::inherited_test_environment();
   options.environment.emplace_back(kPath);

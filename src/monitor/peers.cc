@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/weaken.h"
+
 namespace wherry::monitor {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr int64_t kAcceptRetryMs = 100;
 char buffer[kMaxPacket + 1];  // one thread, one packet at a time
 
 bool allowed(int socket) {
+  if (weakened(Defence::kSockets)) return true;
   ucred credentials{};
   socklen_t length = sizeof credentials;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return false;
@@ -45,7 +48,7 @@ Result<void> Peers::listen(int run_dir) {
   address.sun_family = AF_UNIX;
   snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/monitor.sock", run_dir);
   unlinkat(run_dir, "monitor.sock", 0);
-  mode_t umask_before = umask(0177);  // 0600 from birth
+  mode_t umask_before = umask(weakened(Defence::kSockets) ? 0 : 0177);  // 0600 from birth
   int bound = bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
   int errnum = errno;
   umask(umask_before);

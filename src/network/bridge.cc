@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "network/nft_state.h"
 #include "sys/fd.h"
 #include "sys/nfnetlink.h"
@@ -104,6 +105,7 @@ Result<void> install_docker_rules(const BridgePlan& plan) {
 
 // A kernel without IPv6 has no such file.
 Result<void> refuse_router_advertisements(const std::string& bridge) {
+  if (weakened(Defence::kRouterAdvertisements)) return {};
   Result<void> done = write_sysctl("/proc/sys/net/ipv6/conf/" + bridge + "/accept_ra", "0");
   if (!done && done.error().kind() != ErrorKind::kNotFound) return done;
   return {};

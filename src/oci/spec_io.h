@@ -26,50 +26,66 @@ concept Like = std::same_as<std::remove_const_t<T>, U>;
 // Every list of a document; with the limit of its size it bounds what a reader allocates.
 inline constexpr size_t kMaxListEntries = 65536;
 
+// Where in a document: links to the stack's frames, put into words only for a complaint.
+struct Place {
+  static constexpr size_t kNoIndex = static_cast<size_t>(-1);
+
+  const Place* parent = nullptr;
+  std::string_view name = {};
+  size_t index = kNoIndex;
+
+  std::string text() const {
+    std::string before = parent == nullptr ? std::string() : parent->text();
+    if (index != kNoIndex) return fmt::format("{}[{}]", before, index);
+    return before.empty() ? std::string(name) : fmt::format("{}.{}", before, name);
+  }
+};
+
 class Reader {
  public:
   using json = nlohmann::json;
 
-  Reader(const json& object, std::string path, std::optional<Error>& error)
-      : object_(object), path_(std::move(path)), error_(error) {
-    if (!object_.is_object()) complain(path_, "must be an object");
+  // What `place` links to must outlive the reader.
+  Reader(const json& object, const Place& place, std::optional<Error>& error)
+      : object_(object), place_(place), error_(error) {
+    if (!object_.is_object()) complain(place_, "must be an object");
   }
+  Reader(const json& object, std::string_view name, std::optional<Error>& error)
+      : Reader(object, Place{nullptr, name}, error) {}
 
   template <typename T>
   void operator()(const char* key, T& target) {
-    if (const json* value = take(key)) read(*value, path_of(key), target);
+    if (const json* value = take(key)) read(*value, below(key), target);
   }
   void always(const char* key, auto& target) { (*this)(key, target); }
   void unless_zero(const char* key, auto& target) { (*this)(key, target); }
   void letter(const char* key, char& target) {
     std::string text(1, target);
     (*this)(key, text);
-    if (text.size() != 1) return complain(path_of(key), "must be one letter");
+    if (text.size() != 1) return complain(below(key), "must be one letter");
     target = text[0];
   }
   void group(const char* key, auto body) {
     const json* value = take(key);
     if (value == nullptr) return;
-    Reader inner(*value, path_of(key), error_);
+    Reader inner(*value, below(key), error_);
     if (!error_) body(inner);
   }
   // A property of the specification that has no effect here: an error unless it says nothing.
   void refused(const char* key) {
     const json* value = take(key);
     if (value == nullptr || (value->is_structured() && value->empty())) return;
-    error_ =
-        Error(ErrorKind::kUnsupported,
-              fmt::format("invalid runtime configuration: '{}' is not supported", path_of(key)));
+    error_ = Error(
+        ErrorKind::kUnsupported,
+        fmt::format("invalid runtime configuration: '{}' is not supported", below(key).text()));
   }
 
  private:
-  std::string path_of(std::string_view key) const {
-    return path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key);
-  }
-  void complain(const std::string& path, std::string_view what) {
+  Place below(std::string_view key) const { return {&place_, key}; }
+  void complain(const Place& place, std::string_view what) {
     if (error_) return;
     error_ = Error(ErrorKind::kInvalidArgument,
-                   fmt::format("invalid runtime configuration: '{}' {}", path, what));
+                   fmt::format("invalid runtime configuration: '{}' {}", place.text(), what));
   }
   const json* take(const char* key) {
     if (error_) return nullptr;
@@ -77,17 +93,17 @@ class Reader {
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
 
-  void read(const json& value, const std::string& path, std::string& target) {
-    if (!value.is_string()) return complain(path, "must be a text");
+  void read(const json& value, const Place& place, std::string& target) {
+    if (!value.is_string()) return complain(place, "must be a text");
     target = value.get_ref<const std::string&>();
-    if (target.find('\0') != std::string::npos) complain(path, "has a NUL byte");
+    if (target.find('\0') != std::string::npos) complain(place, "has a NUL byte");
   }
-  void read(const json& value, const std::string& path, bool& target) {
-    if (!value.is_boolean()) return complain(path, "must be true or false");
+  void read(const json& value, const Place& place, bool& target) {
+    if (!value.is_boolean()) return complain(place, "must be true or false");
     target = value.get<bool>();
   }
   template <std::integral T>
-  void read(const json& value, const std::string& path, T& target) {
+  void read(const json& value, const Place& place, T& target) {
     bool fits = value.is_number_integer();
     if (fits && value.is_number_unsigned()) {
       fits = std::in_range<T>(value.get<uint64_t>());
@@ -96,46 +112,46 @@ class Reader {
     }
     if (!fits) {
       return complain(
-          path, fmt::format("must be a whole number from {} to {}", std::numeric_limits<T>::min(),
-                            std::numeric_limits<T>::max()));
+          place, fmt::format("must be a whole number from {} to {}", std::numeric_limits<T>::min(),
+                             std::numeric_limits<T>::max()));
     }
     target = value.get<T>();
   }
   template <typename T>
-  void read(const json& value, const std::string& path, std::optional<T>& target) {
-    read(value, path, target.emplace());
+  void read(const json& value, const Place& place, std::optional<T>& target) {
+    read(value, place, target.emplace());
   }
   template <typename T>
-  void read(const json& value, const std::string& path, std::vector<T>& target) {
-    if (!value.is_array()) return complain(path, "must be a list");
-    if (value.size() > kMaxListEntries) return complain(path, "has more than 65536 entries");
+  void read(const json& value, const Place& place, std::vector<T>& target) {
+    if (!value.is_array()) return complain(place, "must be a list");
+    if (value.size() > kMaxListEntries) return complain(place, "has more than 65536 entries");
     target.clear();
     target.reserve(value.size());
     for (const json& item : value) {
-      const std::string item_path = fmt::format("{}[{}]", path, target.size());
-      read(item, item_path, target.emplace_back());
+      const Place here{&place, {}, target.size()};
+      read(item, here, target.emplace_back());
       if (error_) return;
     }
   }
   template <typename T>
-  void read(const json& value, const std::string& path, std::map<std::string, T>& target) {
-    if (!value.is_object()) return complain(path, "must be an object");
-    if (value.size() > kMaxListEntries) return complain(path, "has more than 65536 entries");
+  void read(const json& value, const Place& place, std::map<std::string, T>& target) {
+    if (!value.is_object()) return complain(place, "must be an object");
+    if (value.size() > kMaxListEntries) return complain(place, "has more than 65536 entries");
     for (const auto& [key, item] : value.items()) {
-      if (key.find('\0') != std::string::npos) return complain(path, "has a NUL byte in a key");
-      read(item, fmt::format("{}.{}", path, key), target[key]);
+      if (key.find('\0') != std::string::npos) return complain(place, "has a NUL byte in a key");
+      read(item, Place{&place, key}, target[key]);
       if (error_) return;
     }
   }
   template <typename T>
     requires std::is_class_v<T>
-  void read(const json& value, const std::string& path, T& target) {
-    Reader inner(value, path, error_);
+  void read(const json& value, const Place& place, T& target) {
+    Reader inner(value, place, error_);
     if (!error_) fields(inner, target);
   }
 
   const json& object_;
-  std::string path_;
+  Place place_;
   std::optional<Error>& error_;
 };
 

@@ -54,22 +54,8 @@ Result<unsigned> preserve_flag(const ParsedFlags& flags) {
   return static_cast<unsigned>(wanted);
 }
 
-// What no container does without: its terminals, the devices that are made for it, and making
-// nodes, which alone opens nothing. After the configuration's rules, which usually deny all.
-void allow_default_devices(oci::Resources& resources) {
-  if (resources.devices.empty()) return;
-  struct Device {
-    char type;
-    std::optional<int64_t> major, minor;
-    const char* access;
-  };
-  const Device kDevices[] = {
-      {'c', {}, {}, "m"}, {'b', {}, {}, "m"},    {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},
-      {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"},    {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"},
-      {'c', 5, 2, "rwm"}, {'c', 136, {}, "rwm"},
-  };
-  for (const Device& device : kDevices)
-    resources.devices.push_back({true, device.type, device.major, device.minor, device.access});
+std::string below(const std::string& directory, const std::string& name) {
+  return directory.ends_with('/') ? directory + name : directory + "/" + name;
 }
 
 }  // namespace
@@ -77,7 +63,7 @@ void allow_default_devices(oci::Resources& resources) {
 Result<std::string> absolute_path(const std::string& path) {
   if (path.empty() || path[0] == '/') return path;
   TRY(std::string here, working_directory());
-  return here + "/" + path;
+  return below(here, path);
 }
 
 unsigned pass_listen_fds(oci::Process& process) {
@@ -112,9 +98,8 @@ Result<BundleRequest> read_request(const Call& call) {
   TRY(request.bundle, find_bundle(flags.text("bundle")));
   // A name alone is the bundle's, as crun has it.
   std::string config = flags.text("config").empty() ? "config.json" : flags.text("config");
-  TRY(request.config, read_config(config[0] == '/' ? config : request.bundle + "/" + config));
+  TRY(request.config, read_config(config[0] == '/' ? config : below(request.bundle, config)));
   TRY(request.spec, oci::parse_runtime_spec(request.config));
-  allow_default_devices(request.spec.resources);
   TRY(request.pid_file, absolute_path(flags.text("pid-file")));
   TRY(request.console_socket, absolute_path(flags.text("console-socket")));
   TRY(request.pidfd_socket, absolute_path(flags.text("pidfd-socket")));

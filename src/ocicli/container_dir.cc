@@ -124,7 +124,7 @@ Result<void> ContainerDir::write(const Record& record) const {
   return sys::write_file_atomic(dir_.get(), kRecord, to_json(record), 0600, sys::Sync::kFull);
 }
 
-Result<Status> ContainerDir::status(const Record& record) const {
+Result<Status> ContainerDir::status_of_init(const Record& record) const {
   if (record.phase == Record::Phase::kCreating) {
     // Whoever makes it holds the lock: a free one means that the maker has died.
     if (lock_) return Status::kStopped;
@@ -133,14 +133,23 @@ Result<Status> ContainerDir::status(const Record& record) const {
   }
   std::optional<char> state = process_state(record.pid, record.start_time);
   if (!state || *state == 'Z' || *state == 'X') return Status::kStopped;
-  if (!record.cgroup.path.empty()) {
-    TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
-    if (frozen) return Status::kPaused;
-  }
   if (record.phase == Record::Phase::kCreated) return Status::kCreated;
   // A `start` that was killed, or is at work: the init is still this program, or no more.
   bool waits = record.phase == Record::Phase::kStarting && executes_this_program(record.pid);
   return waits ? Status::kCreated : Status::kRunning;
+}
+
+Result<Status> ContainerDir::status(const Record& record) const {
+  TRY(Status status, status_of_init(record));
+  bool lives = status == Status::kCreated || status == Status::kRunning;
+  if (!lives || record.cgroup.path.empty()) return status;
+  TRY(bool frozen, runtime::cgroup_frozen(record.cgroup.path));
+  return frozen ? Status::kPaused : status;
+}
+
+Result<bool> ContainerDir::try_lock() {
+  TRY(lock_, sys::FileLock::try_acquire(dir_.get(), kLock, sys::FileLock::Mode::kExclusive));
+  return lock_.has_value();
 }
 
 Result<void> ContainerDir::remove() {

@@ -42,7 +42,11 @@ class ContainerDir {
   Result<void> write(const Record& record) const;
   // What the record and the kernel say together.
   Result<Status> status(const Record& record) const;
+  // As status, but a paused container is running: for who asks its cgroup anyway.
+  Result<Status> status_of_init(const Record& record) const;
 
+  // False: another command holds it.
+  Result<bool> try_lock();
   void unlock() { lock_.reset(); }
   // First the record, so that the container is gone from then on whatever happens.
   Result<void> remove();

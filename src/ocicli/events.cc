@@ -41,7 +41,7 @@ Result<void> print_ooms(const Record& record, OomWatch& watch) {
 // Until the container has ended.
 Result<void> follow(const Record& record, int64_t interval_ns) {
   TRY(sys::Fd init, sys::open_process(record.pid, record.start_time));
-  TRY(runtime::Cgroup cgroup, runtime::Cgroup::open(record.cgroup.path));
+  TRY(runtime::Cgroup cgroup, runtime::Cgroup::find(record.cgroup.path));
   TRY(OomWatch watch, OomWatch::open(cgroup));
   int64_t next = monotonic_ns() + interval_ns;
   for (;;) {

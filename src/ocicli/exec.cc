@@ -4,6 +4,8 @@
 #include <optional>
 
 #include "base/text.h"
+#include "base/weaken.h"
+#include "ocicli/exec_settings.h"
 #include "ocicli/flag_tables.h"
 #include "ocicli/foreground.h"
 #include "ocicli/lifecycle.h"
@@ -39,6 +41,8 @@ Error invalid(std::string message) {
 }
 
 Result<uint32_t> parse_id(std::string_view text, std::string_view what) {
+  if (weakened(Defence::kUserWords))
+    return static_cast<uint32_t>(strtoul(std::string(text).c_str(), nullptr, 10));
   std::optional<uint64_t> id = parse_u64(text);
   // The highest number stands for "none" in the kernel's calls.
   if (!id || *id >= std::numeric_limits<uint32_t>::max())
@@ -102,13 +106,10 @@ Result<std::string> sub_cgroup(const ParsedFlags& flags) {
   return path.starts_with('/') ? path : "/" + path;
 }
 
-Result<void> check_status(Status status, const Call& call) {
+Result<void> check_status(Status status) {
   if (status == Status::kStopped)
     return Error(ErrorKind::kConflict, "cannot exec in a stopped container")
         .set_hint("container not running");
-  if (status == Status::kPaused && !call.flags.boolean("ignore-paused"))
-    return Error(ErrorKind::kConflict,
-                 "cannot exec in a paused container (use --ignore-paused to override)");
   if (status == Status::kCreating)
     return Error(ErrorKind::kConflict, "cannot exec in a container that is being created");
   return {};
@@ -140,11 +141,14 @@ Result<int> run_exec(Call& call) {
   const ParsedFlags& flags = call.flags;
   TRY(ContainerDir dir, ContainerDir::open(call.globals.root, call.id()));
   TRY(Record record, dir.read());
-  TRY(Status status, dir.status(record));
-  TRY_VOID(check_status(status, call));
-  TRY(oci::RuntimeSpec spec, kept_spec(dir));
+  TRY(Status status, dir.status_of_init(record));
+  TRY_VOID(check_status(status));
+  TRY(ExecSettings settings, exec_settings(dir, call.globals));
+  oci::RuntimeSpec& spec = settings.spec;
   runtime::BundleExecOptions options;
   options.spec = &spec;
+  options.filter = std::move(settings.filter);
+  options.refuse_paused = !flags.boolean("ignore-paused");
   options.id = record.id;
   options.bundle = record.bundle;
   options.init_pid = record.pid;

@@ -73,6 +73,11 @@ ordered_json linux_features() {
   part["intelRdt"] = {{"enabled", false}};
   part["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
   part["netDevices"] = {{"enabled", true}};
+  part["memoryPolicy"] = {
+      {"modes",
+       {"MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+        "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"}},
+      {"flags", {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"}}};
   return part;
 }
 

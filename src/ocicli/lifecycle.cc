@@ -67,6 +67,26 @@ Error with_undo(Error cause, const Result<void>& undo) {
   return std::move(both).set_errnum(cause.errnum());
 }
 
+Result<std::string> kept_config(const ContainerDir& dir) {
+  TRY(sys::Fd file, sys::open_at(dir.fd(), kConfig, O_RDONLY | O_NOFOLLOW));
+  return sys::read_all(file.get(), kConfigLimit);
+}
+
+// Parsing a whole configuration takes a good part of a delete: only where there may be hooks, whose
+// name might also be spelled with escapes.
+void run_poststop_hooks(const ContainerDir& dir, const Record& record,
+                        std::vector<std::string>& warnings) {
+  Result<std::string> text = kept_config(dir);
+  if (text && text->find("poststop") == text->npos && text->find("\\u") == text->npos) return;
+  Result<oci::RuntimeSpec> spec = text ? oci::parse_runtime_spec(*text) : text.error();
+  if (!spec) {
+    warnings.push_back("the poststop hooks are not known: " + spec.error().message());
+    return;
+  }
+  runtime::run_all_hooks("poststop", spec->hooks.poststop, hook_state(record, Status::kStopped),
+                         warnings);
+}
+
 }  // namespace
 
 void warn_all(const Log& log, const std::vector<std::string>& warnings) {
@@ -132,8 +152,7 @@ Result<void> record_start(const ContainerDir& dir, Record& record) {
 }
 
 Result<oci::RuntimeSpec> kept_spec(const ContainerDir& dir) {
-  TRY(sys::Fd file, sys::open_at(dir.fd(), kConfig, O_RDONLY | O_NOFOLLOW));
-  TRY(std::string text, sys::read_all(file.get(), kConfigLimit));
+  TRY(std::string text, kept_config(dir));
   return oci::parse_runtime_spec(text);
 }
 
@@ -141,15 +160,8 @@ Result<void> destroy_container(ContainerDir& dir, const Record& record, const Lo
   TRY_VOID(failpoint("oci.delete.begin"));
   TRY_VOID(runtime::destroy_created(record.pid, record.start_time, record.cgroup));
   TRY_VOID(failpoint("oci.delete.killed"));
-  Result<oci::RuntimeSpec> spec = kept_spec(dir);
   std::vector<std::string> warnings;
-  if (spec) {
-    if (record.pid != 0)
-      runtime::run_all_hooks("poststop", spec->hooks.poststop, hook_state(record, Status::kStopped),
-                             warnings);
-  } else {
-    warnings.push_back("the poststop hooks are not known: " + spec.error().message());
-  }
+  if (record.pid != 0) run_poststop_hooks(dir, record, warnings);
   warn_all(log, warnings);
   return dir.remove();
 }

@@ -9,13 +9,16 @@
 namespace wherry::ocicli {
 namespace {
 
-Result<void> start(Created& created, const BundleRequest& request) {
+Result<void> start(Created& created, const BundleRequest& request, bool detached) {
   sys::Fd notify;
   if (created.record.notify) {
     TRY(notify, bind_notify_socket(created.dir));
   }
-  created.record.phase = Record::Phase::kStarting;
-  TRY_VOID(created.dir.write(created.record));
+  // In the foreground the container would die with us: nothing to tell.
+  if (detached) {
+    created.record.phase = Record::Phase::kStarting;
+    TRY_VOID(created.dir.write(created.record));
+  }
   TRY_VOID(created.container.start());
   TRY_VOID(record_start(created.dir, created.record));
   if (created.record.notify)
@@ -46,7 +49,7 @@ Result<int> run_foreground(const BundleRequest& request, Call& call) {
   TRY(SignalRelay signals, SignalRelay::block());
   TRY(Created created, create_container(request, call, /*detached=*/false));
   Result<int> code = 0;
-  if (Result<void> started = start(created, request); !started) {
+  if (Result<void> started = start(created, request, /*detached=*/false); !started) {
     code = std::move(started.error());
   } else {
     // Others may look, pause and kill meanwhile.
@@ -70,7 +73,7 @@ Result<int> run_foreground(const BundleRequest& request, Call& call) {
 
 Result<int> run_detached(const BundleRequest& request, Call& call) {
   TRY(Created created, create_container(request, call, /*detached=*/true));
-  Result<void> started = start(created, request);
+  Result<void> started = start(created, request, /*detached=*/true);
   if (started) return 0;
   give_up(created, call.log);
   return std::move(started.error());

@@ -27,7 +27,7 @@ std::optional<int> realtime(const std::string& name) {
 
 std::optional<int> parse_signal(std::string_view word) {
   if (std::optional<uint64_t> number = parse_u64(word)) {
-    if (*number == 0 || *number >= NSIG) return std::nullopt;
+    if (*number >= NSIG) return std::nullopt;
     return static_cast<int>(*number);
   }
   std::string name = to_lower(word);

@@ -6,7 +6,7 @@
 
 namespace wherry::ocicli {
 
-// nullopt when there is no such signal; 0 is none.
+// nullopt when there is no such signal. 0 only asks whether the process is there, as for kill(2).
 std::optional<int> parse_signal(std::string_view word);
 
 }  // namespace wherry::ocicli

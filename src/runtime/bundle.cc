@@ -150,6 +150,7 @@ Result<void> BundleContainer::State::create(const BundleOptions& options) {
   CreateOptions create;
   create.spec = &spec;
   create.root.directory = rootfs;
+  create.create_cwd = true;  // as runc and crun do
   create.stdio = {0, 1, 2};
   create.seccomp_filter = filter.program;
   create.bundle =
@@ -265,7 +266,7 @@ Result<void> destroy_created(pid_t init, uint64_t start_time, const CgroupPlace&
   // There may have been none: a create that was killed before.
   if (init > 0) TRY_VOID(kill_init(init, start_time));
   if (place.path.empty()) return {};
-  const Result<Cgroup> cgroup = Cgroup::open(place.path);
+  const Result<Cgroup> cgroup = Cgroup::find(place.path);
   if (cgroup) TRY_VOID(cgroup->destroy(kKillTimeoutMs));
   if (!cgroup && cgroup.error().kind() != ErrorKind::kNotFound) return Error(cgroup.error());
   return stop_unit(place);

@@ -29,6 +29,7 @@
 #include "runtime/cgroup_stats.h"
 #include "runtime/container.h"
 #include "runtime/hooks.h"
+#include "runtime/seccomp_spec.h"
 
 namespace wherry::runtime {
 
@@ -122,6 +123,10 @@ struct BundleExecOptions {
   bool no_new_keyring = false;
   bool detached = false;
   std::string seccomp_cache;
+  // The compiled filter where the caller has it: `spec` need not have the section then.
+  std::optional<SpecFilter> filter;
+  // kConflict when the container is paused.
+  bool refuse_paused = false;
 };
 // The process has executed its program. With a terminal and no console socket take_console() has
 // the master.

@@ -92,8 +92,19 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
   const TraceScope trace("runtime.bundle.exec");
   TRY_VOID(check_preserved_fds(options.preserve_fds));
   TRY_VOID(check_console(options.process, options.console_socket, options.detached));
-  TRY(const SpecFilter filter, filter_of(*options.spec, options.seccomp_cache));
+  SpecFilter filter;
+  if (options.filter) {
+    filter = *options.filter;
+  } else {
+    TRY(filter, filter_of(*options.spec, options.seccomp_cache));
+  }
   ExecOptions exec;
+  exec.refuse_paused = options.refuse_paused;
+  if (options.refuse_paused && !options.sub_cgroup.empty()) {
+    // A cgroup below need not tell what holds all of them.
+    TRY(const bool frozen, cgroup_frozen(options.cgroup.path));
+    if (frozen) return container_paused();
+  }
   exec.init_pid = options.init_pid;
   exec.init_start_time = options.init_start_time;
   if (!options.cgroup.path.empty()) exec.cgroups_path = options.cgroup.path + options.sub_cgroup;
@@ -128,7 +139,7 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
 
 Result<void> update_cgroup(const CgroupPlace& place, const oci::Resources& resources,
                            std::vector<std::string>& warnings) {
-  TRY(const Cgroup cgroup, Cgroup::open(place.path));
+  TRY(const Cgroup cgroup, Cgroup::find(place.path));
   TRY_VOID(cgroup.apply(resources, warnings));
   if (place.unit.empty()) return {};
   TRY(SystemdScopes systemd, SystemdScopes::open());
@@ -154,7 +165,7 @@ Result<CgroupStats> cgroup_stats(const CgroupPlace& place) {
 
 Result<std::vector<pid_t>> cgroup_processes_of(const CgroupPlace& place) {
   if (place.path.empty()) return std::vector<pid_t>{};
-  const Result<Cgroup> cgroup = Cgroup::open(place.path);
+  const Result<Cgroup> cgroup = Cgroup::find(place.path);
   if (!cgroup) {
     if (cgroup.error().kind() == ErrorKind::kNotFound) return std::vector<pid_t>{};
     return Error(cgroup.error());

@@ -140,8 +140,8 @@ bool file_exists(const std::string& directory, const std::string& file) {
 // Writes one planned value. kConflict and kInvalidArgument may be a matter of order: see
 // write_values.
 Result<void> write_value(const CgroupValue& value, const std::string& directory,
-                         std::vector<std::string>& warnings) {
-  Result<void> written = write_cgroup_file(directory, value.file, value.value);
+                         CgroupWriter& writer, std::vector<std::string>& warnings) {
+  Result<void> written = writer.write(directory, value.file, value.value);
   if (written || written.error().errnum() != ENOENT) return written;
   if (!file_exists(directory, "cgroup.procs")) return written;  // the group itself is gone
   if (!value.alternative_file.empty() && file_exists(directory, value.alternative_file)) {
@@ -194,6 +194,10 @@ Result<void> Cgroup::open_joins() {
   for (Group& group : v1_) {
     TRY(group.join, sys::open_file(group.directory + "/tasks", O_WRONLY));
   }
+  return open_v2();
+}
+
+Result<void> Cgroup::open_v2() {
   if (v2_.directory.empty()) return {};
   TRY(v2_dir_, sys::open_file(v2_.directory, O_RDONLY | O_DIRECTORY));
   TRY(const auto controllers, read_cgroup_file(v2_.directory, "cgroup.controllers"));
@@ -232,6 +236,12 @@ Result<Cgroup> Cgroup::ensure(const std::string& cgroups_path) {
 }
 
 Result<Cgroup> Cgroup::open(const std::string& cgroups_path) {
+  TRY(Cgroup cgroup, find(cgroups_path));
+  TRY_VOID_CTX(cgroup.open_joins(), fmt::format("cannot open the cgroup '{}'", cgroups_path));
+  return cgroup;
+}
+
+Result<Cgroup> Cgroup::find(const std::string& cgroups_path) {
   const std::string context = fmt::format("cannot open the cgroup '{}'", cgroups_path);
   TRY_VOID_CTX(split_cgroups_path(cgroups_path), context);
   TRY_CTX(Hierarchies hierarchies, find_hierarchies(), context);
@@ -252,7 +262,7 @@ Result<Cgroup> Cgroup::open(const std::string& cgroups_path) {
     return Error(ErrorKind::kNotFound,
                  fmt::format("no hierarchy has the cgroup '{}'", cgroups_path));
   }
-  TRY_VOID_CTX(cgroup.open_joins(), context);
+  TRY_VOID_CTX(cgroup.open_v2(), context);
   return cgroup;
 }
 
@@ -312,14 +322,15 @@ Result<void> Cgroup::apply(const oci::Resources& resources,
   // A limit may only be writable after another one (memory above the old memory plus swap, a quota
   // below the old period's minimum): what is refused is tried once more behind the rest.
   std::vector<const CgroupValue*> refused;
+  CgroupWriter writer;
   for (const CgroupValue& value : plan.values) {
-    Result<void> written = write_value(value, directory_of(value), warnings);
+    Result<void> written = write_value(value, directory_of(value), writer, warnings);
     if (written) continue;
     if (written.error().errnum() != EINVAL && written.error().errnum() != EBUSY) return written;
     refused.push_back(&value);
   }
   for (const CgroupValue* value : refused) {
-    TRY_VOID(write_value(*value, directory_of(*value), warnings));
+    TRY_VOID(write_value(*value, directory_of(*value), writer, warnings));
   }
   if (plan.device_program.empty()) return {};
   return attach_device_program(v2_dir_.get(), plan.device_program);

@@ -39,7 +39,9 @@ class Cgroup {
   // its directories is made, limits are written.
   static Result<Cgroup> adopt(const std::string& cgroups_path, const oci::Resources& resources,
                               std::vector<std::string>& warnings);
-  // An existing cgroup, for exec; kNotFound when no hierarchy has it.
+  // An existing cgroup; kNotFound when no hierarchy has it. Not for attach_self.
+  static Result<Cgroup> find(const std::string& cgroups_path);
+  // As find, for exec: with what attach_self needs.
   static Result<Cgroup> open(const std::string& cgroups_path);
   // Makes it without limits where it is missing, else opens it as it is: for the engine's own
   // cgroup, whose v2_fd() belongs into the spawn of a monitor.
@@ -100,6 +102,7 @@ class Cgroup {
                              const std::vector<std::string>& rare);
   Result<void> check_memory_below(uint64_t limit) const;
   Result<void> open_joins();
+  Result<void> open_v2();
   std::vector<std::string> all_paths() const;
   bool v2_populated() const;
   Result<void> remove_until(int64_t deadline_ns) const;

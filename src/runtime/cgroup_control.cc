@@ -227,7 +227,7 @@ namespace {
 
 // Runs `action` on the cgroup; one that no hierarchy has is fine.
 Result<void> with_cgroup(const std::string& cgroups_path, auto action) {
-  Result<Cgroup> cgroup = Cgroup::open(cgroups_path);
+  Result<Cgroup> cgroup = Cgroup::find(cgroups_path);
   if (cgroup) return action(*cgroup);
   if (cgroup.error().kind() == ErrorKind::kNotFound) return {};
   return std::move(cgroup.error());
@@ -245,7 +245,7 @@ Result<void> remove_cgroup(const std::string& cgroups_path) {
 }
 
 Result<void> freeze_cgroup(const std::string& cgroups_path, bool frozen) {
-  TRY(const Cgroup cgroup, Cgroup::open(cgroups_path));
+  TRY(const Cgroup cgroup, Cgroup::find(cgroups_path));
   return cgroup.freeze(frozen);
 }
 

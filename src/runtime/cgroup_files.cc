@@ -87,20 +87,29 @@ Result<bool> wait_less_busy(const std::string& directory, int64_t deadline_ns) {
 
 }  // namespace
 
-Result<void> write_cgroup_file(const std::string& directory, const std::string& file,
-                               std::string_view value) {
+Result<void> CgroupWriter::write(const std::string& directory, const std::string& file,
+                                 std::string_view value) {
   const auto failed = [&](int errnum) {
     return Error::from_errno(errnum,
                              fmt::format("cannot write '{}' to '{}/{}'", value, directory, file));
   };
-  const sys::Fd fd(::open(fmt::format("{}/{}", directory, file).c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return failed(errno);
+  std::string path = fmt::format("{}/{}", directory, file);
+  if (!fd_ || path != path_) {
+    fd_.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    path_ = std::move(path);
+  }
+  if (!fd_) return failed(errno);
   ssize_t written;
   do {
-    written = ::write(fd.get(), value.data(), value.size());
+    written = ::write(fd_.get(), value.data(), value.size());
   } while (written < 0 && errno == EINTR);
   if (written < 0) return failed(errno);
   return {};
+}
+
+Result<void> write_cgroup_file(const std::string& directory, const std::string& file,
+                               std::string_view value) {
+  return CgroupWriter().write(directory, file, value);
 }
 
 Result<std::optional<std::string>> read_cgroup_file(const std::string& directory,

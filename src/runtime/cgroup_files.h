@@ -13,8 +13,20 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sys/fd.h"
 
 namespace wherry::runtime {
+
+// Writes values one after another; a file that is written to again is not opened again.
+class CgroupWriter {
+ public:
+  // The error names value and file.
+  Result<void> write(const std::string& directory, const std::string& file, std::string_view value);
+
+ private:
+  std::string path_;
+  sys::Fd fd_;
+};
 
 // One write(2), as the kernel wants it. The error names the file and the value.
 Result<void> write_cgroup_file(const std::string& directory, const std::string& file,

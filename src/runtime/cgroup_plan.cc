@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace wherry::runtime {
@@ -132,10 +133,10 @@ class Planner {
     if (resources_.memory_disable_oom_killer.value_or(false)) {
       add(1, "memory", "memory.oom_control", "1", false);
     }
-    // Gone from newer kernels, as are groups outside of the hierarchy.
+    // Kernels since 5.16 take the number and do nothing with it.
     if (resources_.memory_kernel)
-      add(1, "memory", "memory.kmem.limit_in_bytes", std::to_string(*resources_.memory_kernel),
-          false);
+      warn("the limit of kernel memory is not applied: kernels have none any more");
+    // Gone from newer kernels, as are groups outside of the hierarchy.
     if (resources_.memory_kernel_tcp)
       add(1, "memory", "memory.kmem.tcp.limit_in_bytes",
           std::to_string(*resources_.memory_kernel_tcp), false);
@@ -413,8 +414,15 @@ class Planner {
       plan_.device_program = resources_.devices;
       return {};
     }
+    // Engines allow what every container has, and so do we: a line that was written since the last
+    // rule of the other kind changes nothing.
+    std::set<std::string> written;
+    bool allowing = false;
     for (const oci::DeviceRule& rule : resources_.devices) {
+      if (rule.allow != allowing) written.clear();
+      allowing = rule.allow;
       for (std::string& line : device_rule_lines(rule)) {
+        if (!written.insert(line).second) continue;
         add(1, "devices", rule.allow ? "devices.allow" : "devices.deny", std::move(line));
       }
     }

@@ -69,6 +69,7 @@ struct Container::State {
   Result<void> run_runtime_hooks(const CreateOptions& options);
   Result<void> hear_init(const CreateOptions& options);
 
+  void blame_memory(Error& error) const;
   Result<void> undo();
 };
 
@@ -202,6 +203,16 @@ Result<void> Container::State::hear_init(const CreateOptions& options) {
   return failpoint("runtime.create.ready");
 }
 
+// Whom the kernel kills for want of memory leaves no word behind.
+void Container::State::blame_memory(Error& error) const {
+  if (!cgroup) return;
+  const Result<bool> killed = cgroup->oom_killed();
+  if (!killed || !*killed) return;
+  error = Error(ErrorKind::kResourceExhausted,
+                "the container's first process ran out of memory before it was ready");
+  error.set_hint("the limit of memory may be too low");
+}
+
 // Kills and forgets in the reverse order of the steps. Mounts and links have no step of their own:
 // they go with the namespaces of the init.
 Result<void> Container::State::undo() {
@@ -234,6 +245,7 @@ Result<Container> Container::create(const CreateOptions& options) {
   };
   Result<void> built = build();
   state->end_holder();
+  if (!built) state->blame_memory(built.error());
   if (!built) return with_undo(std::move(built.error()), state->undo());
   return Container(std::move(state));
 }

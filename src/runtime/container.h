@@ -152,7 +152,8 @@ struct ExecOptions {
   std::optional<std::string> user;  // as in CreateOptions
   Stdio stdio;
   std::string seccomp_filter;
-  BundlePart bundle;  // start_socket and hooks have no meaning here
+  BundlePart bundle;           // start_socket and hooks have no meaning here
+  bool refuse_paused = false;  // container_paused() when its cgroup is frozen
   // The container's, which hold for every process in it.
   std::optional<oci::Personality> personality;
   std::optional<oci::MemoryPolicy> memory_policy;
@@ -160,6 +161,9 @@ struct ExecOptions {
   // bundle.seccomp_listener.
   std::function<Result<void>(sys::Fd, pid_t)> take_listener;
 };
+
+// The error of an exec into a paused container, in runc's words.
+Error container_paused();
 
 class ExecProcess {
  public:

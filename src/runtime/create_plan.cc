@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "runtime/user_namespace.h"
 
 namespace wherry::runtime {
@@ -162,6 +164,11 @@ Result<NamespacePlan> plan_namespaces(const std::vector<oci::Namespace>& namespa
 }
 
 Result<std::string> plan_sysctl(const std::string& key, const NamespacePlan& namespaces) {
+  if (weakened(Defence::kSysctlNames)) {
+    std::string any = key;
+    std::ranges::replace(any, '.', '/');
+    return any;
+  }
   Error refused = invalid("the sysctl '" + key + "' is not allowed in a container");
   bool plain = std::ranges::all_of(key, [](unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -190,11 +197,27 @@ Result<std::string> plan_sysctl(const std::string& key, const NamespacePlan& nam
   return refused;
 }
 
+std::vector<std::string> unique_environment(const std::vector<std::string>& environment) {
+  std::vector<std::string> unique;
+  std::unordered_map<std::string_view, size_t> places;
+  for (const std::string& entry : environment) {
+    const std::string_view name = std::string_view(entry).substr(0, entry.find('='));
+    const auto [known, is_new] = places.try_emplace(name, unique.size());
+    if (is_new) {
+      unique.push_back(entry);
+    } else {
+      unique[known->second] = entry;
+    }
+  }
+  return unique;
+}
+
 Result<ProcessPlan> plan_process(const oci::Process& process, const std::string& seccomp_filter) {
   ProcessPlan plan;
   plan.process = &process;
   TRY_VOID(check_words(process.args));
   TRY_VOID(check_environment(process.env));
+  plan.environment = unique_environment(process.env);
   plan.capabilities = plan_capabilities(process.capabilities, plan.warnings);
   TRY(plan.limits, plan_limits(process.rlimits));
   std::optional<std::string> cwd = clean_path(process.cwd);

@@ -35,6 +35,7 @@ struct ProcessPlan {
   CapabilitySets capabilities;
   Warnings warnings;
   std::vector<LimitPlan> limits;
+  std::vector<std::string> environment;  // each name once
   std::string cwd;
   bool create_cwd = false;
   std::optional<std::string> user;
@@ -67,6 +68,9 @@ struct CreatePlan {
   ProcessPlan process;
 };
 
+// Each name once, where it came first and with the value that came last: what a program's getenv
+// finds must not depend on which of two its library takes.
+std::vector<std::string> unique_environment(const std::vector<std::string>& environment);
 Result<ProcessPlan> plan_process(const oci::Process& process, const std::string& seccomp_filter);
 Result<NamespacePlan> plan_namespaces(const std::vector<oci::Namespace>& namespaces);
 // "net.ipv4.ip_forward" -> "net/ipv4/ip_forward", only for what belongs to the container's own

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "sys/capability_names.h"
 #include "sys/fd.h"
 
@@ -136,7 +137,8 @@ Result<void> set_oom_score(int proc, const std::string& process, int score, Warn
   Result<void> written = sys::write_all(file.get(), std::to_string(score));
   if (written) return {};
   if (written.error().errnum() != EACCES && written.error().errnum() != EPERM)
-    return fail(std::move(written), "cannot set the out-of-memory score");
+    return fail(std::move(written),
+                "cannot set the out-of-memory score to '" + std::to_string(score) + "'");
   TRY(std::string current, sys::read_all(file.get(), 64));
   warnings.push_back("cannot lower the out-of-memory score to " + std::to_string(score) +
                      "; using " + std::string(trim(current)));
@@ -170,7 +172,7 @@ Result<void> switch_identity(const Identity& identity, uint64_t bounding) {
                                "cannot drop '" + std::string(sys::kCapabilityNames[number]) + "'");
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot keep capabilities over the change of user");
-  if (setgroups(identity.groups.size(), identity.groups.data()) != 0)
+  if (!weakened(Defence::kGroups) && setgroups(identity.groups.size(), identity.groups.data()) != 0)
     return Error::from_errno(errno, "cannot set the supplementary groups");
   if (setresgid(identity.gid, identity.gid, identity.gid) != 0)
     return Error::from_errno(errno, "cannot become group '" + std::to_string(identity.gid) + "'");
@@ -188,7 +190,8 @@ Result<void> set_capabilities(const CapabilitySets& sets, uint64_t keep) {
     auto word = [&](uint64_t bits) { return static_cast<uint32_t>(bits >> (32 * half)); };
     data[half].effective = word(sets.effective | keep);
     data[half].permitted = word(sets.permitted | keep);
-    data[half].inheritable = word(sets.inheritable);
+    data[half].inheritable =
+        word(weakened(Defence::kInheritable) ? sets.bounding : sets.inheritable);
   }
   if (syscall(SYS_capset, &header, data) == 0) return {};
   return Error::from_errno(errno, "cannot set capabilities");

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/failpoint.h"
 #include "base/scope.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/cgroup.h"
 #include "runtime/child_guard.h"
 #include "runtime/container.h"
@@ -29,8 +31,18 @@ struct Joiner {
   int namespaces = kNamespaces;  // and those of users and time that are not ours already
 };
 
-Error not_running(Error error) {
+Error not_running(const Error& error) {
   return Error(ErrorKind::kConflict, "the container is not running").set_errnum(error.errnum());
+}
+
+// What fails because the init ends just then says so, whatever the kernel has called it: a process
+// cannot be cloned into its pid namespace (ENOMEM), its namespaces cannot be joined (ESRCH).
+template <typename T>
+Result<T> unless_ended(Result<T> result, int init_pidfd) {
+  if (result) return result;
+  pollfd init{init_pidfd, POLLIN, 0};
+  if (poll(&init, 1, 0) > 0) return not_running(result.error());
+  return result;
 }
 
 // Into the container: version 1 cgroups first, by fds opened on the host, then all namespaces at
@@ -74,7 +86,7 @@ Result<Joined> clone_joiner(const Joiner& joiner) {
   TRY(ChannelPair channels, make_channel_pair());
   TRY(PidNamespaceForChildren pid_namespace, PidNamespaceForChildren::enter(joiner.init_pidfd));
   int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+  if (!weakened(Defence::kDumpable) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot become untraceable");
   auto restore = on_exit([&] { prctl(PR_SET_DUMPABLE, dumpable == 1 ? 1 : 0, 0, 0, 0); });
   sys::CloneOptions clone;
@@ -91,7 +103,18 @@ Result<std::optional<Cgroup>> open_cgroup(const std::string& path) {
   return std::optional<Cgroup>(std::move(cgroup));
 }
 
+Result<void> check_not_paused(const std::optional<Cgroup>& cgroup) {
+  if (!cgroup) return {};
+  TRY(bool frozen, cgroup->frozen());
+  return frozen ? Result<void>(container_paused()) : Result<void>();
+}
+
 }  // namespace
+
+Error container_paused() {
+  return Error(ErrorKind::kConflict,
+               "cannot exec in a paused container (use --ignore-paused to override)");
+}
 
 Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TraceScope trace("runtime.exec");
@@ -102,20 +125,21 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(plan.traits.personality, plan_personality(options.personality));
   TRY(plan.traits.memory_policy, plan_memory_policy(options.memory_policy));
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
-  if (!init) return not_running(std::move(init.error()));
+  if (!init) return not_running(init.error());
   TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
+  if (options.refuse_paused) TRY_VOID(check_not_paused(cgroup));
   Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
   for (const auto& [name, type] :
        {std::pair{"user", CLONE_NEWUSER}, std::pair{"time", CLONE_NEWTIME}}) {
     Result<bool> other = in_other_namespace(options.init_pid, name);
     const bool ended =
         !other && (other.error().errnum() == ENOENT || other.error().errnum() == ESRCH);
-    if (ended) return not_running(std::move(other.error()));
+    if (ended) return not_running(other.error());
     if (!other) return std::move(other.error());
     if (*other) joiner.namespaces |= type;
   }
   plan.limits_by_parent = (joiner.namespaces & CLONE_NEWUSER) != 0;
-  TRY(Joined joined, clone_joiner(joiner));
+  TRY(Joined joined, unless_ended(clone_joiner(joiner), init->get()));
   auto undo = on_exit([&] { kill_and_reap(joined.pidfd.get()); });
   TRY_VOID(failpoint("runtime.exec.cloned"));
   Warnings warnings;
@@ -124,7 +148,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
     TRY_VOID(set_oom_score(proc.get(), std::to_string(joined.pid), *options.process.oom_score_adj,
                            warnings));
   }
-  TRY(StageReport report, hear_until_ready(joined.channel));
+  TRY(StageReport report, unless_ended(hear_until_ready(joined.channel), init->get()));
   TRY_VOID(start_stage(joined.channel, [&](int number) -> Result<void> {
     TRY(sys::Fd listener, fetch_fd(joined.pidfd.get(), number));
     return options.take_listener(std::move(listener), joined.pid);

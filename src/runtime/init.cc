@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/hooks.h"
 #include "runtime/masks.h"
 #include "runtime/process_stage.h"
@@ -64,7 +65,8 @@ Result<void> furnish_root(InitPlan& init, int root, sys::Fd& proc) {
 Result<void> write_sysctl(int proc, const std::string& path, const std::string& value) {
   open_how how{};
   how.flags = O_WRONLY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  how.resolve =
+      weakened(Defence::kPrivateProc) ? 0 : RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
   std::string name = "sys/" + path;
   sys::Fd file(static_cast<int>(syscall(SYS_openat2, proc, name.c_str(), &how, sizeof how)));
   if (!file) return Error::from_errno(errno, "cannot open it");
@@ -104,8 +106,11 @@ Result<void> run_create_hooks(const InitPlan& init, Channel& channel) {
   return run_hooks("createContainer", hooks.create_container, state);
 }
 
-Result<void> set_sysctls(const CreatePlan& plan, sys::Fd& proc) {
+Result<void> set_sysctls(const CreatePlan& plan, int root, sys::Fd& proc) {
   if (plan.sysctls.empty()) return {};
+  if (weakened(Defence::kPrivateProc)) {
+    TRY(proc, sys::open_at(root, "proc", O_PATH | O_DIRECTORY));
+  }
   if (!proc) {
     TRY(proc, private_proc());
   }
@@ -154,7 +159,7 @@ Result<sys::Fd> enter_container(InitPlan& init, ChannelPair& channels, sys::Fd& 
   TRY_VOID(set_up_network(init, channels.child));
   TRY_VOID(run_create_hooks(init, channels.child));
   TRY_VOID(set_names(*init.options->spec));
-  TRY_VOID(set_sysctls(*init.plan, proc));
+  TRY_VOID(set_sysctls(*init.plan, root.get(), proc));
   TRY_VOID(close_root(init, root.get()));
   TRY_VOID(failpoint("runtime.init.furnished"));
   return move_into(init, std::move(root));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/weaken.h"
 
 namespace wherry::runtime {
 namespace {
@@ -198,7 +199,8 @@ std::optional<std::string> clean_path(std::string_view path) {
 }
 
 bool may_cover_in_proc(std::string_view destination) {
-  return std::ranges::find(kCoverableInProc, destination) != std::end(kCoverableInProc);
+  return weakened(Defence::kProcMounts) ||
+         std::ranges::find(kCoverableInProc, destination) != std::end(kCoverableInProc);
 }
 
 Result<MountStep> plan_mount(const oci::Mount& mount) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "runtime/copyup.h"
 #include "runtime/root.h"
 #include "runtime/targets.h"
@@ -86,6 +87,7 @@ bool changes(const sys::MountAttributes& attributes) {
 }
 
 Result<void> change(int mount, const MountStep& step) {
+  if (step.kind == MountStep::Kind::kCgroup && weakened(Defence::kCgroupReadOnly)) return {};
   if (changes(step.recursive_attributes))
     TRY_VOID(sys::change_mount(mount, step.recursive_attributes, true));
   if (changes(step.attributes)) TRY_VOID(sys::change_mount(mount, step.attributes, false));
@@ -108,8 +110,8 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   if (!classic) {
     TRY(mount, new_filesystem(step));
   }
-  TRY(sys::Fd target,
-      open_target(root, step.destination, TargetKind::kDirectory, {.follow = !kernels}));
+  TRY(sys::Fd target, open_target(root, step.destination, TargetKind::kDirectory,
+                                  {.follow = !kernels || weakened(Defence::kProcLink)}));
   if (!kernels) TRY_VOID(check_not_in_proc(target.get(), step.destination));
   if (step.tmp_copy_up && !classic) {
     TRY_VOID_CTX(copy_up(target.get(), mount.get()), "cannot fill it from the image");
@@ -131,6 +133,7 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
 
 // A bind over all of /proc must be a procfs from its top: anything else could stand in for it.
 Result<void> check_whole_proc(int mount) {
+  if (weakened(Defence::kProcMounts)) return {};
   constexpr ino_t kProcRoot = 1;
   struct statfs filesystem{};
   struct stat status{};

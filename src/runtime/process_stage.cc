@@ -16,6 +16,7 @@
 
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "base/weaken.h"
 #include "runtime/console.h"
 #include "runtime/hooks.h"
 #include "runtime/program_path.h"
@@ -51,19 +52,28 @@ void reset_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-bool has_variable(const std::vector<std::string>& environment, std::string_view prefix) {
-  return std::ranges::any_of(environment,
-                             [&](const std::string& entry) { return entry.starts_with(prefix); });
+// An empty one is none, as for runc: programs would look for their files in the directory they are
+// in.
+bool lacks_home(std::vector<std::string>& environment) {
+  std::erase(environment, "HOME=");
+  return std::ranges::none_of(environment,
+                              [](const std::string& entry) { return entry.starts_with("HOME="); });
 }
 
 Result<Resolved> resolve_identity(const ProcessPlan& plan, int root) {
   const oci::User& user = plan.process->user;
-  Resolved resolved{{user.uid, user.gid, user.additional_gids}, plan.process->env};
-  if (!plan.user) return resolved;
+  Resolved resolved{{user.uid, user.gid, user.additional_gids}, plan.environment};
+  if (weakened(Defence::kEnvironment))
+    for (char** entry = environ; *entry != nullptr; ++entry)
+      resolved.environment.emplace_back(*entry);
+  const bool homeless = lacks_home(resolved.environment);
+  if (!plan.user) {
+    if (homeless) resolved.environment.push_back("HOME=" + home_of(root, user.uid));
+    return resolved;
+  }
   TRY(ResolvedUser found, lookup_user(root, *plan.user));
   resolved.identity = {found.uid, found.gid, std::move(found.groups)};
-  if (!has_variable(resolved.environment, "HOME="))
-    resolved.environment.push_back("HOME=" + found.home);
+  if (homeless) resolved.environment.push_back("HOME=" + found.home);
   return resolved;
 }
 
@@ -131,6 +141,8 @@ Result<void> connect_streams(const ProcessPlan& plan, Role role, int root, uid_t
 
 Result<void> enter_directory(const ProcessPlan& plan, int root) {
   std::string context = "cannot enter the working directory '" + plan.cwd + "'";
+  if (weakened(Defence::kWorkingDirectory))
+    return chdir(plan.cwd.c_str()) == 0 ? Result<void>() : Error::from_errno(errno, context);
   // O_PATH within the root and without magic links: "/proc/self/fd/7" leads nowhere.
   TRY_CTX(sys::Fd directory,
           open_target(root, plan.cwd, TargetKind::kDirectory, {.make = plan.create_cwd}), context);
@@ -206,6 +218,7 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 // would walk through a directory of the host that is still open (CVE-2024-21626). The channel, a
 // socket, leads nowhere. Owners of these numbers are never destroyed: the child ends by _exit.
 Result<void> close_all_but(const ProcessPlan& plan, const Channel& channel) {
+  if (weakened(Defence::kCloseFds)) return {};
   std::array<int, 2> kept{channel.fd(), plan.bundle.start_socket};
   std::ranges::sort(kept);
   unsigned next = 3 + plan.bundle.preserve_fds;
@@ -251,7 +264,7 @@ Result<void> run_start_hooks(const ProcessPlan& plan) {
 }
 
 Result<void> load_filter(const ProcessPlan& plan, Channel& channel) {
-  if (plan.seccomp_filter.empty()) return {};
+  if (plan.seccomp_filter.empty() || weakened(Defence::kSeccomp)) return {};
   TRY(sys::Fd listener, load_seccomp_filter(plan.seccomp_filter, plan.bundle.seccomp_flags,
                                             plan.bundle.seccomp_listener));
   if (!listener) return {};
@@ -316,7 +329,7 @@ Result<void> begin_child(ChannelPair& channels, bool outlive_parent) {
   channels.parent.close();
   // The parent may have died before the signal was asked for; a new pid namespace hides its pid.
   if (channels.child.peer_gone()) return parent_gone();
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+  if (!weakened(Defence::kDumpable) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
     return Error::from_errno(errno, "cannot become untraceable");
   reset_signals();
   umask(0);

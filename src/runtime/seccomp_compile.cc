@@ -10,9 +10,12 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <vector>
+
+#include "runtime/seccomp_shrink.h"
 
 namespace wherry::runtime {
 namespace {
@@ -226,13 +229,17 @@ Result<std::string> compile_profile(Machine machine, const Capabilities& capabil
   TRY_VOID(add_rules(filter.get(), machine, capabilities));
   TRY(const std::string program, export_program(filter.get()));
 
-  const std::vector<sock_filter> prefix = make_prefix(machine, capabilities);
-  std::string result(reinterpret_cast<const char*>(prefix.data()),
-                     prefix.size() * sizeof(sock_filter));
-  result += program;
-  if (result.size() > kMaxInstructions * sizeof(sock_filter))
-    return failed("it is too long", -E2BIG);
-  return result;
+  std::vector<sock_filter> code = make_prefix(machine, capabilities);
+  const size_t prefix = code.size();
+  code.resize(prefix + program.size() / sizeof(sock_filter));
+  std::memcpy(&code[prefix], program.data(), program.size());
+  const bool x86 = machine == Machine::kX86;
+  const std::vector<uint32_t> audit =
+      x86 ? std::vector<uint32_t>{AUDIT_ARCH_X86_64, AUDIT_ARCH_I386}
+          : std::vector<uint32_t>{AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM};
+  code = shrink_filter(std::move(code), audit);
+  if (code.size() > kMaxInstructions) return failed("it is too long", -E2BIG);
+  return std::string(reinterpret_cast<const char*>(code.data()), code.size() * sizeof(sock_filter));
 }
 
 }  // namespace wherry::runtime

@@ -11,12 +11,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <set>
 #include <vector>
 
 #include "base/text.h"
 #include "runtime/seccomp_profile.h"
+#include "runtime/seccomp_shrink.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 
@@ -80,6 +83,8 @@ Error failed(std::string_view what, int error) {
 
 // libseccomp's action for a name; `value`: of ERRNO and TRACE.
 Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> value) {
+  if (std::ranges::find(kActions, name) == std::end(kActions))
+    return invalid(fmt::format("unknown action '{}'", name));
   const uint32_t number = value.value_or(EPERM);
   if (value && name != "SCMP_ACT_ERRNO" && name != "SCMP_ACT_TRACE")
     return invalid(fmt::format("the action '{}' takes no errnoRet", name));
@@ -91,8 +96,7 @@ Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> valu
   if (name == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
   if (name == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
   if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(number);
-  if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
-  return invalid(fmt::format("unknown action '{}'", name));
+  return SCMP_ACT_TRAP;
 }
 
 Result<uint32_t> flags_of(const oci::Seccomp& seccomp) {
@@ -178,6 +182,7 @@ struct Compiler {
   Result<void> add_rule(scmp_filter_ctx context, const oci::SeccompRule& rule);
   void take_recent(uint32_t number, uint32_t action, bool conditional);
   std::vector<sock_filter> prefix() const;
+  std::vector<uint32_t> audit_numbers() const;
 };
 
 Result<void> Compiler::prepare() {
@@ -290,6 +295,12 @@ std::vector<sock_filter> Compiler::prefix() const {
   return code;
 }
 
+std::vector<uint32_t> Compiler::audit_numbers() const {
+  std::vector<uint32_t> numbers;
+  for (const Architecture& architecture : architectures) numbers.push_back(architecture.audit);
+  return numbers;
+}
+
 Result<std::string> exported(scmp_filter_ctx context) {
   const sys::Fd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file) return failed("memory", -errno);
@@ -300,7 +311,46 @@ Result<std::string> exported(scmp_filter_ctx context) {
 }
 
 // Bump when the compiler changes: old programs are not found any more.
-constexpr std::string_view kCacheVersion = "wherry seccomp 1\n";
+constexpr std::string_view kCacheVersion = "wherry seccomp 2\n";
+
+// A section as bytes that no other section has: every part with its length or its end.
+class Canonical {
+ public:
+  void text(std::string_view value) {
+    number(value.size());
+    bytes_ += value;
+  }
+  void number(uint64_t value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  void optional(std::optional<uint32_t> value) {
+    number(value ? uint64_t{*value} : std::numeric_limits<uint64_t>::max());
+  }
+  void texts(const std::vector<std::string>& list) {
+    number(list.size());
+    for (const std::string& value : list) text(value);
+  }
+  void rule(const oci::SeccompRule& rule) {
+    texts(rule.names);
+    text(rule.action);
+    optional(rule.errno_ret);
+    number(rule.args.size());
+    for (const oci::SeccompArgument& argument : rule.args) {
+      number(argument.index);
+      number(argument.value);
+      number(argument.value_two);
+      text(argument.op);
+    }
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_{kCacheVersion};
+};
+
+std::string file_of(std::string_view key) {
+  return std::string(key) + ".bpf";
+}
 
 }  // namespace
 
@@ -314,38 +364,55 @@ Result<SpecFilter> compile_spec_filter(const oci::Seccomp& seccomp) {
   if (!context) return failed("memory", -ENOMEM);
   TRY_VOID(compiler.add_rules(context.get()));
   TRY(const std::string program, exported(context.get()));
-  const std::vector<sock_filter> prefix = compiler.prefix();
-  filter.program.assign(reinterpret_cast<const char*>(prefix.data()),
-                        prefix.size() * sizeof(sock_filter));
-  filter.program += program;
-  if (filter.program.size() > BPF_MAXINSNS * sizeof(sock_filter))
-    return failed("it is too long", -E2BIG);
+  std::vector<sock_filter> code = compiler.prefix();
+  const size_t prefix = code.size();
+  code.resize(prefix + program.size() / sizeof(sock_filter));
+  std::memcpy(&code[prefix], program.data(), program.size());
+  code = shrink_filter(std::move(code), compiler.audit_numbers());
+  if (code.size() > BPF_MAXINSNS) return failed("it is too long", -E2BIG);
+  filter.program.assign(reinterpret_cast<const char*>(code.data()),
+                        code.size() * sizeof(sock_filter));
   filter.listener = compiler.listener;
   return filter;
 }
 
+std::string spec_filter_key(const oci::Seccomp& seccomp) {
+  Canonical canonical;
+  canonical.text(seccomp.default_action);
+  canonical.optional(seccomp.default_errno_ret);
+  canonical.texts(seccomp.architectures);
+  canonical.number(seccomp.syscalls.size());
+  for (const oci::SeccompRule& rule : seccomp.syscalls) canonical.rule(rule);
+  return sys::sha256(canonical.bytes()).hex();
+}
+
+std::optional<std::string> kept_filter_program(const std::string& directory, std::string_view key) {
+  const Result<sys::Fd> file =
+      sys::open_file(directory + "/" + file_of(key), O_RDONLY | O_NOFOLLOW);
+  if (!file) return std::nullopt;
+  Result<std::string> bytes = sys::read_all(file->get(), BPF_MAXINSNS * sizeof(sock_filter));
+  if (!bytes || bytes->empty() || bytes->size() % sizeof(sock_filter) != 0) return std::nullopt;
+  return std::move(*bytes);
+}
+
 Result<SpecFilter> cached_spec_filter(const oci::Seccomp& seccomp, const std::string& directory) {
   if (directory.empty()) return compile_spec_filter(seccomp);
-  // Flags and the listener are cheap to see, the program is not.
-  const std::string name =
-      sys::sha256(std::string(kCacheVersion) + oci::to_json(seccomp)).hex() + ".bpf";
-  const Result<sys::Fd> folder = sys::open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (!folder) return compile_spec_filter(seccomp);
-  const Result<sys::Fd> file = sys::open_at(folder->get(), name, O_RDONLY | O_NOFOLLOW);
-  if (file) {
-    Result<std::string> bytes = sys::read_all(file->get(), BPF_MAXINSNS * sizeof(sock_filter));
-    if (bytes && !bytes->empty() && bytes->size() % sizeof(sock_filter) == 0) {
-      SpecFilter filter;
-      TRY(filter.flags, flags_of(seccomp));
-      filter.program = std::move(*bytes);
-      return filter;
-    }
+  // Flags are cheap to see, the program is not.
+  const std::string key = spec_filter_key(seccomp);
+  if (std::optional<std::string> program = kept_filter_program(directory, key)) {
+    SpecFilter filter;
+    TRY(filter.flags, flags_of(seccomp));
+    filter.program = std::move(*program);
+    filter.key = key;
+    return filter;
   }
   TRY(SpecFilter filter, compile_spec_filter(seccomp));
   // A listener is rare: it is not worth a second fact in the file.
-  if (!filter.listener && !filter.program.empty()) {
-    [[maybe_unused]] const Result<void> kept =
-        sys::write_file_atomic(folder->get(), name, filter.program, 0600, sys::Sync::kNone);
+  const Result<sys::Fd> folder = sys::open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (folder && !filter.listener && !filter.program.empty()) {
+    const Result<void> kept =
+        sys::write_file_atomic(folder->get(), file_of(key), filter.program, 0600, sys::Sync::kNone);
+    if (kept) filter.key = key;
   }
   return filter;
 }

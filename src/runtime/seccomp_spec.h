@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct SpecFilter {
   std::string program;    // bytes of struct sock_filter[]; empty: everything is allowed
   uint32_t flags = 0;     // SECCOMP_FILTER_FLAG_ bits to load it with
   bool listener = false;  // some call has the action SCMP_ACT_NOTIFY
+  std::string key;        // under which a cache has the program; empty: none has
 };
 
 // An action, operator, architecture or flag that is not known is kInvalidArgument by name.
@@ -29,6 +31,10 @@ Result<SpecFilter> compile_spec_filter(const oci::Seccomp& seccomp);
 // As above through a directory of programs by digest (made by the caller, 0700); empty: none. What
 // cannot be read or written there is compiled anew and is no error.
 Result<SpecFilter> cached_spec_filter(const oci::Seccomp& seccomp, const std::string& directory);
+
+// The name of a section's program in a cache. Flags and the listener's path are no part of it.
+std::string spec_filter_key(const oci::Seccomp& seccomp);
+std::optional<std::string> kept_filter_program(const std::string& directory, std::string_view key);
 
 // What the section may say, for the features of the runtime.
 std::span<const std::string_view> seccomp_actions();

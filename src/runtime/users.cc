@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "sys/fd.h"
 
 namespace wherry::runtime {
@@ -109,10 +110,11 @@ Result<std::string> read_account_file(int root, const std::string& name) {
   struct stat status{};
   if (fstat(fd->get(), &status) != 0)
     return Error::from_errno(errno, "cannot look up users in '" + name + "'");
-  if (!S_ISREG(status.st_mode))
+  if (!S_ISREG(status.st_mode) && !weakened(Defence::kAccountFiles))
     return Error(ErrorKind::kInvalidArgument,
                  "cannot look up users: '/" + name + "' is not a regular file");
-  TRY_CTX(std::string text, sys::read_all(fd->get(), kFileLimit),
+  const size_t limit = weakened(Defence::kAccountSize) ? SIZE_MAX : kFileLimit;
+  TRY_CTX(std::string text, sys::read_all(fd->get(), limit),
           "cannot look up users in '/" + name + "'");
   return text;
 }
@@ -127,15 +129,17 @@ Result<ResolvedUser> resolve_user(std::string_view words, std::string_view passw
                  "invalid user '" + std::string(words) + "': expected user[:group]");
   ResolvedUser resolved;
   std::optional<PasswdEntry> entry;
-  if (is_number(user)) {
+  const auto by_name = [&](const PasswdEntry& e) { return e.name == user; };
+  const bool name_first = weakened(Defence::kNumericUser) &&
+                          find_entry<PasswdEntry>(passwd, parse_passwd_line, by_name);
+  if (is_number(user) && !name_first) {
     std::optional<uint32_t> uid = parse_id(user);
     if (!uid) return out_of_range(user);
     resolved.uid = *uid;
     entry = find_entry<PasswdEntry>(passwd, parse_passwd_line,
                                     [&](const PasswdEntry& e) { return e.uid == *uid; });
   } else {
-    entry = find_entry<PasswdEntry>(passwd, parse_passwd_line,
-                                    [&](const PasswdEntry& e) { return e.name == user; });
+    entry = find_entry<PasswdEntry>(passwd, parse_passwd_line, by_name);
     if (!entry)
       return Error(ErrorKind::kInvalidArgument, "unable to find user " + std::string(user) +
                                                     ": no matching entries in passwd file");
@@ -160,6 +164,14 @@ Result<ResolvedUser> lookup_user(int root, std::string_view words) {
   TRY(std::string passwd, read_account_file(root, "etc/passwd"));
   TRY(std::string group, read_account_file(root, "etc/group"));
   return resolve_user(words, passwd, group);
+}
+
+std::string home_of(int root, uint32_t uid) {
+  const Result<std::string> passwd = read_account_file(root, "etc/passwd");
+  if (!passwd) return "/";
+  const auto entry = find_entry<PasswdEntry>(*passwd, parse_passwd_line,
+                                             [&](const PasswdEntry& e) { return e.uid == uid; });
+  return entry && !entry->home.empty() ? std::string(entry->home) : "/";
 }
 
 }  // namespace wherry::runtime

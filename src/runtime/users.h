@@ -31,4 +31,7 @@ Result<ResolvedUser> resolve_user(std::string_view words, std::string_view passw
 // As above with the files below `root` (an O_PATH or directory fd); missing files are empty.
 Result<ResolvedUser> lookup_user(int root, std::string_view words);
 
+// The home of a number's first entry below `root`; "/" where there is none or no file to be read.
+std::string home_of(int root, uint32_t uid);
+
 }  // namespace wherry::runtime

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/scope.h"
 #include "base/text.h"
+#include "base/weaken.h"
 
 namespace wherry::sys {
 namespace {
@@ -171,6 +172,7 @@ Result<void> sync_filesystem(int dir) {
 }
 
 Result<Fd> make_dir_at(int dir, const std::string& name, unsigned mode) {
+  if (weakened(Defence::kRoots)) mode |= 0055;
   if (mkdirat(dir, name.c_str(), mode) == 0) {
     TRY(Fd made, open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     if (fchmod(made.get(), mode) != 0)

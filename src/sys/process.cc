@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "base/weaken.h"
 #include "sys/mount.h"
 
 namespace wherry::sys {
@@ -230,6 +231,10 @@ std::vector<std::string> inherited_test_environment() {
   for (const char* name : {"WHERRY_TRACE", "WHERRY_FAILPOINT", "WHERRY_FAILPOINT_LIST",
                            "WHERRY_FAILPOINT_PROGRAM", "WHERRY_LIBEXEC"})
     if (const char* value = getenv(name)) environment.push_back(std::string(name) + "=" + value);
+#ifdef WHERRY_WEAKENED_BUILD
+  if (const char* value = getenv("WHERRY_WEAKEN"))
+    environment.push_back(std::string("WHERRY_WEAKEN=") + value);
+#endif
   return environment;
 }
 

@@ -9,9 +9,10 @@ import time
 import unittest
 
 from harness import images, leaks
+from harness.attacks import WEAKENED
 from harness.paths import bin_dir
 
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **WEAKENED}
 DEFAULT_CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
                         "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT"]
 

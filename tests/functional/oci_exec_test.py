@@ -46,6 +46,58 @@ class Exec(OciTest):
                            "sh", "-c", "echo $A $C $(id -u):$(id -g) $(id -G) $PWD")
         self.assertEqual(done, "b d 1000:1000 1000 2000 /tmp\n")
 
+    def test_a_variable_is_there_once_and_home_is_the_users(self):
+        (self.rootfs / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nweb:x:77:77::/srv/web:/bin/sh\n")
+        self.running("a", **{"process": {**config("sleep", "1000")["process"], "env": ["PATH=/bin", "A=1", "A=2"]}})
+        self.assertEqual(self.oci_ok("exec", "-e", "A=3", "-e", "PATH=/usr/bin:/bin", "a", "env"),
+                         "PATH=/usr/bin:/bin\nA=3\nHOME=/root\n")
+        for user, home in (("77", "/srv/web"), ("4242", "/")):
+            self.assertEqual(self.oci_ok("exec", "-u", user, "a", "sh", "-c", "echo $HOME"), home + "\n")
+        self.assertEqual(self.oci_ok("exec", "-e", "HOME=", "a", "sh", "-c", "echo $HOME"), "/root\n")
+        self.assertEqual(self.oci_ok("exec", "-e", "HOME=/mine", "a", "sh", "-c", "echo $HOME"), "/mine\n")
+        init = pathlib.Path(f"/proc/{self.state('a')['pid']}/environ").read_bytes()
+        self.assertEqual(init, b"PATH=/bin\0A=2\0HOME=/root\0")
+
+    def test_what_it_keeps_of_the_configuration_may_be_gone_or_damaged(self):
+        configuration = config("sleep", "1000")
+        configuration["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}
+        bundle = self.create("a", configuration)
+        self.oci_ok("start", "a")
+        (bundle / "config.json").write_text("{}")  # what counts is what was made
+        kept = self.root / "a/exec"
+
+        def is_confined():
+            done = self.oci("exec", "a", "sh", "-c", "echo $FROM_CONFIG; mkdir /never")
+            self.assertEqual((done.returncode, done.stdout), (1, "yes\n"))
+            self.assertIn("not supported", done.stderr.lower())
+
+        is_confined()
+        text = kept.read_text()
+        is_confined()
+        self.assertEqual(kept.read_text(), text)
+        for damage in ("", "wherry-exec-1 - 0", "wherry-exec-0 - 0\n{}", "wherry-exec-1 - x\n{}",
+                       text.replace("{", "[", 1), text[:-20]):
+            kept.write_text(damage)
+            is_confined()
+            self.assertEqual(kept.read_text(), text, f"made anew after {damage[:30]!r}")
+        for program in (self.root / ".cache/seccomp").iterdir():
+            program.unlink()
+        is_confined()
+        self.oci_ok("pause", "a")
+        self.oci_fails("exec", "a", "true", code=255, says="cannot exec in a paused container")
+        self.oci_ok("resume", "a")
+
+    def test_only_the_init_gets_a_working_directory_that_is_missing(self):
+        (self.rootfs / "made").exists() and self.fail("the root is not fresh")
+        self.addCleanup(subprocess.run, ["rm", "-rf", str(self.rootfs / "made")], check=True)
+        bundle = self.create("a", config("sh", "-c", "pwd; exec sleep 1000", cwd="/made/deep"))
+        self.oci_ok("start", "a")
+        self.oci_ok("exec", "a", "test", "-d", "/made/deep")
+        self.assertEqual((bundle / "out").read_text(), "/made/deep\n")
+        self.oci_fails("exec", "--cwd", "/none", "a", "true", code=255,
+                       says="cannot enter the working directory '/none'")
+
     def test_streams_and_code_are_the_programs(self):
         self.running("a")
         done = self.oci("exec", "a", "sh", "-c", "cat; echo oops >&2; exit 42", input="through\n")

@@ -13,7 +13,7 @@ from oci_base import ENVIRONMENT, OciTest, config
 class Lifecycle(OciTest):
     def test_a_container_goes_from_created_to_running_to_stopped(self):
         bundle = self.create("a", config("sh", "-c", "echo hello; cat /proc/self/cgroup >/dev/null; exec sleep 1000"),
-                             "--pid-file", "pid")
+                             "--pid-file", self.disk / "pid")
         state = self.state("a")
         self.assertEqual(state["status"], "created")
         self.assertEqual((state["id"], state["bundle"], state["owner"]), ("a", str(bundle), "root"))
@@ -25,8 +25,10 @@ class Lifecycle(OciTest):
         self.assertEqual(self.state("a")["status"], "running")
         self.oci_fails("start", "a", says="cannot start an already running container")
         self.oci_fails("delete", "a", says="cannot delete container a that is not stopped: running")
+        self.oci_ok("kill", "a", "0")
         self.oci_ok("kill", "a", "KILL")
         self.wait_status("a", "stopped")
+        self.oci_fails("kill", "a", "0", says="container not running")
         self.assertEqual(self.state("a")["pid"], 0)
         self.oci_fails("kill", "a", "TERM", says="container not running")
         self.oci_fails("start", "a", says="cannot start a container that has stopped")
@@ -34,6 +36,11 @@ class Lifecycle(OciTest):
         self.oci_ok("delete", "a")
         self.oci_fails("state", "a", says="container does not exist")
         self.assertEqual((bundle / "out").read_text(), "hello\n")
+
+    def test_the_root_of_states_is_not_the_root_of_everything(self):
+        for root in ("", "/", "//"):
+            for command in (("list",), ("state", "tmp"), ("delete", "--force", "no-such-folder")):
+                self.oci_fails("--root", root, *command, says="--root must not be empty or '/'")
 
     def test_the_pid_file_has_the_number_alone_and_is_there_when_create_returns(self):
         file = self.disk / "pid"

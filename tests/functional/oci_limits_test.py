@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import resource
 import socket
 import subprocess
 import unittest
@@ -27,6 +28,49 @@ class Limits(OciTest):
         self.oci_ok("update", "--memory", "256m", "--memory-swap", "256m", "a")
         self.oci_ok("update", "--memory", "32m", "--memory-swap", "32m", "a")
         self.assertEqual(self.limit("a", "memory", "memory.limit_in_bytes"), str(32 << 20))
+
+    def with_resources(self, **resources) -> dict:
+        configuration = config("sleep", "1000")
+        configuration["linux"]["resources"].update(resources)
+        return configuration
+
+    def test_block_devices_are_weighed_and_throttled(self):
+        numbers = os.stat(self.disk).st_dev
+        device = {"major": os.major(numbers), "minor": os.minor(numbers)}
+        throttles = {f"throttle{kind}Device": [{**device, "rate": rate}] for kind, rate in
+                     (("ReadBps", 1 << 20), ("WriteBps", 2 << 20), ("ReadIOPS", 300), ("WriteIOPS", 400))}
+        self.create("a", self.with_resources(blockIO={"weight": 300, **throttles}))
+        number = f"{device['major']}:{device['minor']}"
+        for file, rate in (("read_bps", 1 << 20), ("write_bps", 2 << 20), ("read_iops", 300), ("write_iops", 400)):
+            self.assertEqual(self.limit("a", "blkio", f"blkio.throttle.{file}_device"), f"{number} {rate}")
+        self.assertEqual(self.limit("a", "blkio", "blkio.bfq.weight"), "300")
+
+    def test_limits_that_this_host_has_no_controller_for_are_refused_by_name(self):
+        for resources, words in (
+                ({"network": {"classID": 1048577}}, "'net_cls' controller"),
+                ({"network": {"priorities": [{"name": "lo", "priority": 5}]}}, "'net_prio' controller"),
+                ({"rdma": {"mlx5_1": {"hcaHandles": 3}}}, "'rdma' controller"),
+                # Here nobody hands it down to the machine's groups; the guest has it.
+                ({"hugepageLimits": [{"pageSize": "2MB", "limit": 4 << 20}]}, "'hugetlb' controller")):
+            done = self.oci_fails("create", "--bundle", self.bundle(self.with_resources(**resources)), "a", says=words)
+            self.assertIn("run without", done.stderr)
+
+    def test_limits_that_the_kernel_no_longer_has_are_warned_of(self):
+        bundle = self.create("a", self.with_resources(memory={"kernel": 100 << 20}, blockIO={"leafWeight": 300}))
+        words = (bundle / "err").read_text()
+        self.assertIn("the limit of kernel memory is not applied", words)
+        self.assertIn("'blkio.leaf_weight' is not applied", words)
+
+    def test_a_limit_of_memory_that_kills_the_first_process_is_named(self):
+        self.oci_fails("create", "--bundle", self.bundle(self.with_resources(memory={"limit": 4096})), "a",
+                       says="the limit of memory may be too low")
+
+    def test_a_limit_that_may_not_be_raised_is_clamped_with_a_warning(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        limit = {"type": "RLIMIT_NOFILE", "soft": hard + 1, "hard": hard + 1}
+        bundle = self.create("a", config("sleep", "1000", rlimits=[limit]))
+        self.assertIn(f"cannot raise RLIMIT_NOFILE to {hard + 1}; using {hard}", (bundle / "err").read_text())
+        self.assertEqual(resource.prlimit(self.state("a")["pid"], resource.RLIMIT_NOFILE), (hard, hard))
 
     def test_update_from_a_document(self):
         self.running("a")

@@ -58,6 +58,9 @@ def _check_program(program: pathlib.Path) -> list[str]:
         if static and not defined:
             wrong.append("has no symbol table to look at")
         wrong += [f"contains {name}" for name in sorted(set(defined)) if pattern.match(name)][:5]
+    # Nobody may leave out a defence of what is installed (src/base/weaken.h).
+    if b"WHERRY_WEAKEN" in program.read_bytes():
+        wrong.append("is built with -DWHERRY_WEAKEN")
     return wrong
 
 

@@ -206,6 +206,26 @@ $oci delete --force limited
 rm -rf /tmp/limited
 echo good
 """),
+    Case("wherry-oci limits huge pages, block devices and what only cgroup v2 has a name for", r"""
+dev=$(cat /sys/block/vda/dev)
+device="\"major\": ${dev%:*}, \"minor\": ${dev#*:}"
+limits='"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}], "unified": {"memory.high": "50000000"},'
+limits="$limits \"blockIO\": {\"throttleReadBpsDevice\": [{$device, \"rate\": 1048576}], \"throttleWriteIOPSDevice\": [{$device, \"rate\": 200}]},"
+bundle /tmp/rare '"sleep","1000"'
+$oci run -d -b /tmp/rare rare < /dev/null > /dev/null 2>&1
+g=/sys/fs/cgroup/wherry-oci/rare
+equal "$(cat $g/hugetlb.2MB.max)" 4194304
+equal "$(cat $g/memory.high)" 49999872
+equal "$(cat $g/io.max)" "$dev rbps=1048576 wbps=max riops=max wiops=200"
+$oci delete --force rare
+rm -rf /tmp/rare
+limits='"hugepageLimits": [{"pageSize": "3MB", "limit": 4194304}],'
+bundle /tmp/rare '"sleep","1000"'
+$oci create -b /tmp/rare rare < /dev/null > /tmp/log 2>&1 && exit 1
+grep -q 'hugetlb.3MB.max' /tmp/log
+rm -rf /tmp/rare
+echo good
+"""),
     Case("wherry-oci has its cgroup made by systemd as a scope", r"""
 limits='"memory": {"limit": 67108864}, "pids": {"limit": 30}, "cpu": {"shares": 1024, "quota": 50000, "period": 100000},'
 bundle /tmp/scoped '"sleep","1000"'

@@ -6,7 +6,7 @@ import stat
 import time
 
 from harness import store_records
-from harness.wherry import Wherry
+from harness.wherry import CommandFailed, Wherry
 
 _GRACE_SECONDS = 2.0
 
@@ -76,7 +76,12 @@ def check_states(wherry: Wherry) -> list[str]:
 def _wrong_states(wherry: Wherry) -> list[str]:
     wrong = []
     for name in wherry.ids():
-        state = wherry.inspect(name)["State"]
+        try:
+            state = wherry.inspect(name)["State"]
+        except CommandFailed as error:
+            if "No such object" in str(error):
+                continue  # removed since it was listed
+            raise
         pid = state["Pid"]
         alive = pid > 0 and _alive(pid)
         if state["Running"] != alive:

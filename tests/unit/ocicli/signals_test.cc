@@ -12,10 +12,11 @@ TEST(Signals, AreKnownByNumberAndByEverySpellingOfTheName) {
   EXPECT_EQ(parse_signal("RTMIN+3"), SIGRTMIN + 3);
   EXPECT_EQ(parse_signal("SIGRTMAX-1"), SIGRTMAX - 1);
   EXPECT_EQ(parse_signal("64"), 64);
+  EXPECT_EQ(parse_signal("0"), 0);
 }
 
 TEST(Signals, ThatDoNotExistAreRefused) {
-  for (const char* word : {"", "0", "-9", "+9", "9 ", "65", "99999999999", "NOPE", "SIG", "RTMIN+",
+  for (const char* word : {"", "-9", "+9", "9 ", "65", "99999999999", "NOPE", "SIG", "RTMIN+",
                            "RTMIN+99", "RTMAX+1", "KILL9"})
     EXPECT_EQ(parse_signal(word), std::nullopt) << word;
 }

@@ -9,16 +9,14 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace wherry::runtime {
 
 inline uint32_t verdict(std::string_view filter, const seccomp_data& data) {
-  std::vector<sock_filter> code(filter.size() / sizeof(sock_filter));
-  std::memcpy(code.data(), filter.data(), filter.size());
   uint32_t accumulator = 0;
-  for (size_t pc = 0; pc < code.size(); ++pc) {
-    const sock_filter& line = code[pc];
+  for (size_t pc = 0; (pc + 1) * sizeof(sock_filter) <= filter.size(); ++pc) {
+    sock_filter line;
+    std::memcpy(&line, filter.data() + pc * sizeof line, sizeof line);
     switch (line.code) {
       case BPF_LD | BPF_W | BPF_ABS:
         if (line.k > sizeof data - 4) throw std::out_of_range("load");

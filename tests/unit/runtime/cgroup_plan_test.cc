@@ -184,6 +184,19 @@ TEST(CgroupPlan, DeviceLinesKeepNumbersBehindTypeAll) {
             (Lines{"c 136:* rwm"}));
 }
 
+TEST(CgroupPlan, WritesADeviceRuleOnceUntilOneOfTheOtherKindComes) {
+  const oci::DeviceRule none{.allow = false, .type = 'a'};
+  const oci::DeviceRule null{.allow = true, .type = 'c', .major = 1, .minor = 3};
+  const oci::DeviceRule zero{.allow = true, .type = 'c', .major = 1, .minor = 5};
+  oci::Resources resources;
+  resources.devices = {none, none, null, zero, null, none, null, null};
+  const auto plan = plan_cgroup(resources, kV1);
+  ASSERT_TRUE(plan) << plan.error().message();
+  EXPECT_EQ(lines(*plan),
+            (Lines{"v1 devices.deny=a", "v1 devices.allow=c 1:3 rwm", "v1 devices.allow=c 1:5 rwm",
+                   "v1 devices.deny=a", "v1 devices.allow=c 1:3 rwm"}));
+}
+
 TEST(CgroupPlan, SharesBecomeWeightsWithinBounds) {
   EXPECT_EQ(cpu_weight_from_shares(0), 1u);
   EXPECT_EQ(cpu_weight_from_shares(2), 1u);
@@ -259,14 +272,15 @@ TEST(CgroupPlan, WritesTheRarerResourcesInTheDialectOfEachVersion) {
   EXPECT_EQ(
       lines(*one),
       (std::vector<std::string>{
-          "v1 memory.kmem.limit_in_bytes=10 ?", "v1 memory.kmem.tcp.limit_in_bytes=11 ?",
-          "v1 cpu.idle=1", "v1 cpu.cfs_quota_us=1000", "v1 cpu.cfs_burst_us=500",
-          "v1 blkio.leaf_weight=20 ?", "v1 blkio.weight_device=8:0 100 ?",
-          "v1 blkio.leaf_weight_device=8:0 30 ?", "v1 blkio.throttle.read_bps_device=8:0 1",
-          "v1 blkio.throttle.write_bps_device=8:0 2", "v1 blkio.throttle.read_iops_device=8:0 3",
-          "v1 blkio.throttle.write_iops_device=8:0 0", "v1 hugetlb.2MB.limit_in_bytes=4",
-          "v1 hugetlb.2MB.rsvd.limit_in_bytes=4 ?",
+          "v1 memory.kmem.tcp.limit_in_bytes=11 ?", "v1 cpu.idle=1", "v1 cpu.cfs_quota_us=1000",
+          "v1 cpu.cfs_burst_us=500", "v1 blkio.leaf_weight=20 ?",
+          "v1 blkio.weight_device=8:0 100 ?", "v1 blkio.leaf_weight_device=8:0 30 ?",
+          "v1 blkio.throttle.read_bps_device=8:0 1", "v1 blkio.throttle.write_bps_device=8:0 2",
+          "v1 blkio.throttle.read_iops_device=8:0 3", "v1 blkio.throttle.write_iops_device=8:0 0",
+          "v1 hugetlb.2MB.limit_in_bytes=4", "v1 hugetlb.2MB.rsvd.limit_in_bytes=4 ?",
           "v1 rdma.max=mlx5_1 hca_handle=3 hca_object=4"}));
+  EXPECT_EQ(one->warnings,
+            Lines{"the limit of kernel memory is not applied: kernels have none any more"});
   ControllerPlaces v2 = kV2;
   v2.v2.insert({"hugetlb", "rdma"});
   const auto two = plan_cgroup(rest(), v2);

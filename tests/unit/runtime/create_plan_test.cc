@@ -114,6 +114,12 @@ TEST(CreatePlan, RefusesAFilterThatIsNotAListOfInstructions) {
   EXPECT_FALSE(plan_process(process, std::string(8 * 4097, '\0')));
 }
 
+TEST(CreatePlan, GivesEachVariableOnceWithItsLastValue) {
+  EXPECT_EQ(unique_environment({"PATH=/bin", "A=1", "AB=x", "PATH=/sbin", "A=", "A=2=3"}),
+            (std::vector<std::string>{"PATH=/sbin", "A=2=3", "AB=x"}));
+  EXPECT_TRUE(unique_environment({}).empty());
+}
+
 TEST(CreatePlan, AllowsOnlySysctlsOfTheContainersNamespaces) {
   NamespacePlan own;
   own.fresh = CLONE_NEWNET | CLONE_NEWIPC;

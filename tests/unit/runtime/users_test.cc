@@ -1,6 +1,14 @@
 #include "runtime/users.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sys/fd.h"
 
 namespace wherry::runtime {
 namespace {
@@ -92,6 +100,25 @@ TEST(Users, SurviveFilesOfAnyBytes) {
   auto user = resolve_user("web", bytes, bytes);
   ASSERT_TRUE(user);
   EXPECT_EQ(user->uid, 1u);
+}
+
+TEST(Users, HaveTheHomeOfTheirNumberWhateverTheFileIs) {
+  char name[] = "/tmp/wherry-users-XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const std::string folder = name;
+  const auto root = sys::open_file(folder, O_PATH | O_DIRECTORY);
+  ASSERT_TRUE(root);
+  EXPECT_EQ(home_of(root->get(), 0), "/") << "there is no file";
+  std::filesystem::create_directory(folder + "/etc");
+  std::ofstream(folder + "/etc/passwd") << kPasswd;
+  EXPECT_EQ(home_of(root->get(), 0), "/root");
+  EXPECT_EQ(home_of(root->get(), 77), "/srv/web");
+  EXPECT_EQ(home_of(root->get(), 12), "/") << "an entry without a home";
+  EXPECT_EQ(home_of(root->get(), 4242), "/");
+  std::filesystem::remove(folder + "/etc/passwd");
+  ASSERT_EQ(mkfifo((folder + "/etc/passwd").c_str(), 0600), 0);
+  EXPECT_EQ(home_of(root->get(), 0), "/") << "nobody writes to a FIFO";
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
