@@ -37,6 +37,11 @@ Result<std::optional<TreeRow>> get_tree(Database& database, std::string_view cha
   return std::optional<TreeRow>(tree_of(statement));
 }
 
+Result<bool> has_tree(Database& database, std::string_view tree) {
+  TRY(Statement statement, database.prepare("SELECT 1 FROM trees WHERE tree=?1 LIMIT 1"));
+  return statement.bind(1, tree).step();
+}
+
 Result<std::vector<TreeRow>> list_trees(Database& database) {
   TRY(Statement statement, database.prepare(std::string(kColumns) + "ORDER BY chain"));
   return collect(statement, tree_of);

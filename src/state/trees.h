@@ -24,6 +24,8 @@ struct TreeRow {
 Result<void> insert_tree(Database& database, const TreeRow& row);
 Result<void> delete_tree(Database& database, std::string_view chain);
 Result<std::optional<TreeRow>> get_tree(Database& database, std::string_view chain);
+// Whether any chain looks like this tree.
+Result<bool> has_tree(Database& database, std::string_view tree);
 Result<std::vector<TreeRow>> list_trees(Database& database);
 
 }  // namespace wherry::state

@@ -18,6 +18,12 @@ Error corrupt(const std::string& message) {
   return Error(ErrorKind::kCorrupt, message);
 }
 
+Error absent(const Digest& diff_id) {
+  return corrupt("layer '" + diff_id.str() +
+                 "' of the configuration is neither here nor came with the image")
+      .set_hint("if images were removed meanwhile, try again");
+}
+
 // The parts of a new image that are clear before the store is locked.
 struct Checked {
   oci::ImageConfig config;
@@ -78,10 +84,7 @@ Result<void> check_layers(state::Database& database, const Checked& image) {
   for (size_t i = 0; i < image.config.diff_ids.size(); ++i) {
     const Digest& diff_id = image.config.diff_ids[i];
     TRY(auto layer, state::get_layer(database, diff_id.str()));
-    if (!layer)
-      return corrupt("layer '" + diff_id.str() +
-                     "' of the configuration is neither here nor came with the image")
-          .set_hint("if images were removed meanwhile, try again");
+    if (!layer) return absent(diff_id);
     if (!image.manifest) continue;
     const Digest& digest = image.manifest->layers[i].digest;
     TRY(auto blob, state::get_blob(database, digest.str()));
@@ -142,8 +145,10 @@ Result<std::vector<LayerFolder>> folders_of(const Places& places, const std::vec
     auto draft = std::ranges::find_if(
         drafts, [&](const LayerDraft& each) { return each.facts()->diff_id == diff_id; });
     if (draft == drafts.end()) {
-      TRY(sys::Fd folder, open_layer(places, diff_id));
-      folders.push_back({diff_id, std::move(folder)});
+      Result<sys::Fd> folder = open_layer(places, diff_id);
+      if (!folder && folder.error().kind() == ErrorKind::kNotFound) return absent(diff_id);
+      if (!folder) return std::move(folder.error());
+      folders.push_back({diff_id, std::move(*folder)});
     } else {
       TRY(sys::Fd folder, sys::open_at(draft->folder(), ".", O_RDONLY | O_DIRECTORY));
       folders.push_back({diff_id, std::move(folder)});

@@ -9,7 +9,9 @@
 #include "base/text.h"
 #include "state/blobs.h"
 #include "state/images.h"
+#include "state/trees.h"
 #include "store/objects.h"
+#include "store/snapshot.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -19,6 +21,7 @@ namespace {
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr std::string_view kBlobLine = "blob ";
 constexpr std::string_view kHoldLine = "hold ";
+constexpr std::string_view kTreeLine = "tree ";
 constexpr size_t kMaxLockFile = 16u << 20;
 
 std::string lock_name(const std::string& name) {
@@ -33,6 +36,7 @@ Result<Moves> listed(int lock_fd) {
     std::vector<Digest>* list = &moves.layers;
     if (line.starts_with(kBlobLine)) list = &moves.blobs;
     if (line.starts_with(kHoldLine)) list = &moves.held;
+    if (line.starts_with(kTreeLine)) list = &moves.trees;
     if (list != &moves.layers) line.remove_prefix(kBlobLine.size());
     // A line cut short by a power cut names something that was not moved yet.
     if (Result<Digest> digest = Digest::from_hex(line)) list->push_back(std::move(*digest));
@@ -55,24 +59,47 @@ Result<void> make_entry_dir(const Places& places, const std::string& name) {
   return {};
 }
 
-// What is listed and no record knows goes into the entry, so that it is removed with it. Under the
-// writers' lock: a commit of the same layer either has its record by now or has not moved it yet.
-Result<void> take_unrecorded(const Places& places, state::Database& database,
-                             const std::string& name, const Moves& moves) {
-  if (moves.layers.empty() && moves.blobs.empty()) return {};
-  TRY(auto transaction, database.begin(state::Durability::kRelaxed));
+// Of what is listed, that which no record knows.
+Result<Moves> unrecorded(state::Database& database, const Moves& moves) {
+  Moves found;
   for (const Digest& diff_id : moves.layers) {
     TRY(auto record, state::get_layer(database, diff_id.str()));
-    if (record || !sys::exists_at(places.layers.get(), diff_id.hex())) continue;
-    TRY_VOID(make_entry_dir(places, name));
-    TRY_VOID(move_away(places, places.layers.get(), diff_id, name + "/" + diff_id.hex()));
+    if (!record) found.layers.push_back(diff_id);
   }
   for (const Digest& blob : moves.blobs) {
     TRY(auto record, state::get_blob(database, blob.str()));
-    if (record || !sys::exists_at(places.blobs.get(), blob.hex())) continue;
-    TRY_VOID(make_entry_dir(places, name));
-    TRY_VOID(move_away(places, places.blobs.get(), blob, name + "/blob-" + blob.hex()));
+    if (!record) found.blobs.push_back(blob);
   }
+  for (const Digest& tree : moves.trees) {
+    TRY(bool chain, state::has_tree(database, tree.str()));
+    TRY(auto layer, state::get_layer(database, tree.str()));
+    if (!chain && !layer) found.trees.push_back(tree);
+  }
+  return found;
+}
+
+bool is_empty(const Moves& moves) {
+  return moves.layers.empty() && moves.blobs.empty() && moves.trees.empty();
+}
+
+// What is listed and no record knows goes into the entry, so that it is removed with it. Under the
+// writers' lock: a commit of the same layer either has its record by now or has not moved it yet.
+Result<void> take_unrecorded(const Places& places, state::Database& database,
+                             const std::string& name, const Moves& listed) {
+  TRY(Moves moves, unrecorded(database, listed));
+  if (is_empty(moves)) return {};
+  TRY(auto transaction, database.begin(state::Durability::kRelaxed));
+  TRY(moves, unrecorded(database, listed));
+  TRY_VOID(make_entry_dir(places, name));
+  for (const Digest& diff_id : moves.layers)
+    TRY_VOID(move_away(places, places.layers.get(), diff_id, name + "/" + diff_id.hex()));
+  for (const Digest& blob : moves.blobs)
+    TRY_VOID(move_away(places, places.blobs.get(), blob, name + "/blob-" + blob.hex()));
+  TRY(sys::Fd entry, sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  std::vector<std::string> bases;
+  for (const std::vector<Digest>* list : {&moves.layers, &moves.trees})
+    for (const Digest& digest : *list) bases.push_back(digest.hex());
+  take_snapshots(places, entry.get(), bases);
   return transaction.commit();
 }
 
@@ -150,6 +177,7 @@ Result<void> Incoming::list(const Moves& moves, bool sync) {
   for (const Digest& diff_id : moves.layers) text += diff_id.hex() + "\n";
   for (const Digest& blob : moves.blobs) text += std::string(kBlobLine) + blob.hex() + "\n";
   for (const Digest& diff_id : moves.held) text += std::string(kHoldLine) + diff_id.hex() + "\n";
+  for (const Digest& tree : moves.trees) text += std::string(kTreeLine) + tree.hex() + "\n";
   TRY_VOID_CTX(sys::write_all(lock_.fd(), text), "cannot write '" + lock_name(name_) + "'");
   if (sync && fsync(lock_.fd()) != 0)
     return Error::from_errno(errno, "cannot sync '" + lock_name(name_) + "'");

@@ -36,7 +36,8 @@ struct Places {
 struct Moves {
   std::vector<Digest> layers;  // diff ids
   std::vector<Digest> blobs;
-  std::vector<Digest> held;  // layers
+  std::vector<Digest> held;   // layers
+  std::vector<Digest> trees;  // what snapshots are called after (snapshot.h)
 };
 
 class Incoming {

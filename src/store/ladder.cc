@@ -225,6 +225,7 @@ Result<void> probe_rung(Rung rung, const std::string& scratch) {
 Result<Rung> choose_rung(const Places& places, state::Database& database, int run_root,
                          std::optional<Rung> forced) {
   TRY(const Fact fact, fact_of(places.root, forced));
+  if (run_root < 0) return first_that_works(places, database, forced);
   if (std::optional<Rung> rung = known(run_root, fact)) return *rung;
   TraceScope trace("store.ladder.probe");
   TRY(const Rung rung, first_that_works(places, database, forced));

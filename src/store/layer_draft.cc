@@ -51,7 +51,7 @@ Result<int> LayerDraft::recipe_fd() {
 
 Result<void> LayerDraft::finish(LayerFacts facts) {
   if (facts_) return Error(ErrorKind::kInternal, "a layer was finished twice");
-  Moves moves{{facts.diff_id}, {}, {}};
+  Moves moves{.layers = {facts.diff_id}};
   if (facts.blob) {
     struct stat info{};
     if (!blob_) return Error(ErrorKind::kInternal, "a layer was finished without its blob");
