@@ -95,7 +95,8 @@ Result<void> take_unrecorded(const Places& places, state::Database& database,
     TRY_VOID(move_away(places, places.layers.get(), diff_id, name + "/" + diff_id.hex()));
   for (const Digest& blob : moves.blobs)
     TRY_VOID(move_away(places, places.blobs.get(), blob, name + "/blob-" + blob.hex()));
-  TRY(sys::Fd entry, sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  TRY(sys::Fd entry,
+      sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   std::vector<std::string> bases;
   for (const std::vector<Digest>* list : {&moves.layers, &moves.trees})
     for (const Digest& digest : *list) bases.push_back(digest.hex());

@@ -99,8 +99,11 @@ Result<archive::ObjectsJob> LayerDraft::job() {
 }
 
 LayerFacts facts_of(const archive::Unpacked& layer) {
-  return {layer.diff_id, layer.tar_size,
-          Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)}};
+  LayerFacts facts{layer.diff_id, layer.tar_size, {}};
+  // Anything else was not kept.
+  if (layer.blob_compression != archive::Compression::kNone)
+    facts.blob = Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)};
+  return facts;
 }
 
 std::string media_type_of(archive::Compression compression) {

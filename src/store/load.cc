@@ -51,13 +51,14 @@ class Drafts {
   std::vector<LayerDraft> take() && { return std::move(drafts_); }
 
  private:
-  // Not when it is here: with the very blob that the archive's manifest names, if there is one.
+  // Not when it is here: with the very blob that the archive's manifest names, unless that is the
+  // plain tar, which can be made again.
   Result<bool> is_needed(const ArchivedLayer& layer, const Digest& diff_id) {
     if (made_.contains(diff_id)) return false;
     TRY(bool here, store_.has_layer(diff_id));
     if (!here) return true;
+    if (!layer.descriptor || layer.descriptor->digest == diff_id) return false;
     TRY(std::vector<Blob> blobs, store_.blobs_of(diff_id));
-    if (!layer.descriptor) return blobs.empty();
     return std::ranges::find(blobs, layer.descriptor->digest, &Blob::digest) == blobs.end();
   }
 
