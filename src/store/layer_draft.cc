@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "base/trace.h"
 #include "store/layer_folder.h"
 #include "store/store_state.h"
 #include "sys/file.h"
@@ -85,10 +86,16 @@ Result<void> LayerDraft::seal() {
   return check_objects(*places_, folder());
 }
 
-Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd) {
   TRY(archive::ObjectsJob job, draft.job());
   job.tar = tar_fd;
-  TRY(archive::UnpackedObjects unpacked, archive::run_unpack_objects(job));
+  return archive::UnpackingObjects::start(job);
+}
+
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+  TraceScope trace("store.unpack");
+  TRY(archive::UnpackingObjects unpacking, start_unpacking(draft, tar_fd));
+  TRY(archive::UnpackedObjects unpacked, unpacking.finish());
   return std::move(unpacked.layer);
 }
 
