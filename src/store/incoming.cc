@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/failpoint.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "state/blobs.h"
@@ -136,6 +137,7 @@ Result<uint64_t> remove_entry(const Places& places, state::Database& database,
   if (!moves.held.empty()) TRY_VOID(forget_unneeded_layers(places, database, moves.held, name));
   TRY(std::vector<ObjectRef> objects, named_objects(places, name));
   TRY(uint64_t bytes, release_objects(places, std::move(objects)));
+  TRY_VOID(failpoint("store.entry.emptied"));
   TRY_VOID(sys::remove_tree_at(places.incoming.get(), name));
   // The lock file goes last: while it is there a sweep finds what is left.
   unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);

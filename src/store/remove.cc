@@ -157,10 +157,17 @@ Result<Unused> forget_image(state::Database& database, const std::string& image_
 }
 
 // Lists what is going, before the transaction ends.
+Result<void> announce(Incoming& trash, const Unused& unused) {
+  Moves moves = unused.moves;
+  for (const std::string& base : unused.snapshots)
+    if (Result<Digest> tree = Digest::from_hex(base)) moves.trees.push_back(std::move(*tree));
+  return trash.list(moves, /*sync=*/true);
+}
+
 Result<void> take(Incoming& trash, const Unused& unused, Store::Removed& removed) {
   for (const Digest& diff_id : unused.moves.layers) removed.deleted.push_back(diff_id.str());
   removed.bytes += unused.bytes;
-  return trash.list(unused.moves, /*sync=*/true);
+  return announce(trash, unused);
 }
 
 }  // namespace
@@ -184,7 +191,7 @@ Result<void> forget_unneeded_layers(const Places& places, state::Database& datab
     if (row && !needed) TRY_VOID(forget_layer(database, *row, unused));
   }
   TRY_VOID(forget_snapshots(database, unused));
-  TRY_VOID(trash.list(unused.moves, /*sync=*/true));
+  TRY_VOID(announce(trash, unused));
   TRY_VOID(failpoint("store.lease.before"));
   TRY_VOID(transaction.commit());
   take_snapshots(places, trash.directory(), unused.snapshots);
@@ -238,7 +245,7 @@ Result<uint64_t> Store::prune_layers(const std::function<Result<void>()>& within
     if (!needed) TRY_VOID(forget_layer(database, layer, unused));
   }
   TRY_VOID(forget_snapshots(database, unused));
-  TRY_VOID(trash.list(unused.moves, /*sync=*/true));
+  TRY_VOID(announce(trash, unused));
   TRY_VOID(failpoint("store.prune.before"));
   TRY_VOID(transaction.commit());
   TRY_VOID(failpoint("store.prune.recorded"));

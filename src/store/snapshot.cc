@@ -182,6 +182,7 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
                               rung == Rung::kFarm ? FileWay::kFarm : FileWay::kReflink,
                               [&] { return tree.next(); }));
     }
+    TRY_VOID(failpoint("store.snapshot.made"));
     TRY_CTX(Digest base, Digest::from_hex(snapshot_base(name)), "a snapshot's name");
     TRY_VOID(incoming.list({.trees = {std::move(base)}}, /*sync=*/false));
     made_.push_back({name, std::move(incoming)});

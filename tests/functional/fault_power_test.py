@@ -1,6 +1,8 @@
 """Power cuts: what was acknowledged is there with the right bytes, the rest is absent or whole, nothing wedges."""
+import hashlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -8,11 +10,15 @@ import time
 from base import IMAGE, FunctionalTest
 from faults import FULL, seeded
 from harness import archives, images, leaks
+from harness.fake_registry import FakeRegistry
 from harness.powercut import PowerCutDisk
+from harness.store_check import check_store
 from harness.wherry import Wherry, forget_networks
 
-CUTS = 100 if FULL else 12
+# Of each command.
+CUTS = 40 if FULL else 3
 OTHER = "other:test"
+DOCKERFILE = f"FROM {IMAGE}\nCOPY files /files\nRUN echo made > /made\n"
 
 
 class PowerCutTest(FunctionalTest):
@@ -43,7 +49,11 @@ class PowerCutTest(FunctionalTest):
         self.assertEqual(leaks.wait_until_clean(self.before)[:20], [])
 
     def cut(self):
-        """The power goes and comes back: processes, run root, links, rules and cgroups are gone."""
+        """The power goes and comes back: processes, run root, links, rules and cgroups are gone, the store is well."""
+        self.lose_power()
+        self.check_store()
+
+    def lose_power(self):
         self.disk.cut()
         for pid in self.w.processes():
             try:
@@ -56,8 +66,10 @@ class PowerCutTest(FunctionalTest):
 
     def check_image(self, name: str, tar: pathlib.Path):
         """As it was imported, to the byte."""
-        for tree in self.w.layer_paths(name):
+        trees = self.w.layer_paths(name)
+        for tree in trees:
             self.assertEqual(images.wrong_files(tree, tar)[:10], [], name)
+        shutil.rmtree(trees[0].parent)
 
     def archive(self, name: str) -> pathlib.Path:
         """An OCI layout of one layer beside the disk."""
@@ -75,6 +87,34 @@ class PowerCutTest(FunctionalTest):
         for name in names:
             self.assertEqual(archives.digest_of((blobs / name).read_bytes()), f"sha256:{name}")
 
+    def context(self) -> pathlib.Path:
+        """A build's, beside the disk."""
+        path = pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / f"context-{self._testMethodName[:40]}"
+        (path / "files").mkdir(parents=True)
+        self.addCleanup(subprocess.run, ["rm", "-rf", str(path)], check=True)
+        (path / "Dockerfile").write_text(DOCKERFILE)
+        for index in range(60):
+            (path / "files" / str(index)).write_bytes(bytes([index]) * (index * 700))
+        return path
+
+    def check_built(self):
+        files = b"".join(bytes([index]) * (index * 700) for index in sorted(range(60), key=str))
+        self.assertEqual(self.w.ok("run", "--rm", OTHER, "sh", "-c", "cat /made; cat /files/* | sha256sum"),
+                         f"made\n{hashlib.sha256(files).hexdigest()}  -\n")
+
+    def registry(self) -> str:
+        """The name of an image of two layers that a registry of this test's own has."""
+        fake = self.enterContext(FakeRegistry())
+        fake.repository("app").add_image("1", [images.padded_tar().read_bytes(),
+                                               archives.layer_tar({"etc/top": "on top\n"})])
+        return f"{fake.host}/app:1"
+
+    def check_store(self, at_rest: bool = False):
+        """By the engine's eyes and by the formats' description alone."""
+        done = self.w.try_run("fsck")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertEqual(check_store(self.w.root, at_rest)[:10], [])
+
     def whole_or_absent(self, name: str, tar: pathlib.Path) -> bool:
         there = self.w.ok("images", "-q", name) != ""
         if there:
@@ -88,15 +128,19 @@ class PowerCutTest(FunctionalTest):
         self.w.ok("tag", IMAGE, "sweeper:test")
         self.w.ok("rmi", "sweeper:test")
         self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+        # What no list had reached the disk for is collection's.
+        self.w.ok("gc")
+        self.check_store(at_rest=True)
 
 
 class AfterAcknowledgement(PowerCutTest):
     def test_what_a_removal_has_left_behind_goes_with_the_next_command(self):
         self.w.ok("rmi", IMAGE)
-        self.cut()
+        self.lose_power()
         self.w.ok("ps")
         self.assertEqual(os.listdir(self.w.root / "incoming"), [])
         self.assertEqual(self.w.ok("images", "-q"), "")
+        self.check_store(at_rest=True)
 
     def test_import(self):
         self.w.ok("import", images.padded_tar(), OTHER)
@@ -132,6 +176,39 @@ class AfterAcknowledgement(PowerCutTest):
         # What a reboot brings back of its files has no owner: the next import sweeps and succeeds.
         self.w.ok("import", images.padded_tar(), OTHER)
         self.check_image(OTHER, images.padded_tar())
+        self.check_usable()
+
+    def test_rmi_of_an_image_that_shares_files(self):
+        self.w.ok("import", images.many_files_tar(800), OTHER)
+        self.w.ok("rmi", OTHER)
+        self.cut()
+        self.check_usable()
+
+    def test_pull(self):
+        name = self.registry()
+        self.w.ok("pull", name)
+        self.cut()
+        self.assertEqual(self.w.ok("run", "--rm", name, "cat", "/etc/padding", "/etc/top"),
+                         images.PADDING + "on top\n")
+        self.assertIn("up to date", self.w.ok("pull", name))
+        self.check_usable()
+
+    def test_build(self):
+        context = self.context()
+        self.w.ok("build", "-t", OTHER, context)
+        self.cut()
+        self.check_built()
+        again = self.w.try_run("build", "--progress", "plain", "-t", OTHER, context)
+        self.assertEqual((again.returncode, again.stderr.count("CACHED")), (0, 2), again.stderr)
+        self.check_usable()
+
+    def test_gc_and_prune(self):
+        self.w.ok("import", images.padded_tar(), OTHER)
+        self.w.ok("import", images.many_files_tar(800), OTHER)
+        self.w.ok("image", "prune", "-f")
+        self.w.ok("gc", "--budget", "1")
+        self.cut()
+        self.check_image(OTHER, images.many_files_tar(800))
         self.check_usable()
 
     def test_run_d_is_listed_with_its_configuration(self):
@@ -218,6 +295,65 @@ class AtRandomTimes(PowerCutTest):
                 self.w.ok("rmi", "-f", OTHER)
                 self.check_usable()
                 self.check_blobs(1)
+
+    def test_of_pull(self):
+        name = self.registry()
+        longest = self.duration("pull", name) * 1.3
+        self.w.ok("rmi", name)
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, "pull", name)
+                there = self.w.ok("images", "-q", name) != ""
+                self.assertTrue(there or not acknowledged, "acknowledged and lost")
+                self.w.ok("pull", name)
+                self.assertEqual(self.w.ok("run", "--rm", name, "cat", "/etc/padding", "/etc/top"),
+                                 images.PADDING + "on top\n")
+                self.w.ok("rmi", name)
+                self.check_usable()
+
+    def test_of_build(self):
+        context = self.context()
+        command = ("build", "--no-cache", "-t", OTHER, context)
+        longest = self.duration(*command) * 1.3
+        self.forget_build()
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, *command)
+                if self.w.ok("images", "-q", OTHER):
+                    self.check_built()
+                else:
+                    self.assertFalse(acknowledged, "acknowledged and lost")
+                self.w.ok("build", "-t", OTHER, context)
+                self.check_built()
+                self.forget_build()
+                self.check_usable()
+                self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
+
+    def forget_build(self):
+        self.w.ok("rmi", "-f", OTHER)
+        for dangling in self.w.ok("images", "-q", "--filter", "dangling=true").split():
+            self.w.ok("rmi", "-f", dangling)
+        self.w.ok("builder", "prune", "-a", "-f")
+
+    def test_of_tag_and_rmi(self):
+        tar = images.padded_tar()
+        longest = 0.0
+        for index in range(CUTS + 1):
+            with self.subTest(round=index):
+                self.w.ok("import", tar, OTHER)
+                if index == 0:
+                    longest = self.duration("tag", OTHER, "second:test") + self.duration("rmi", OTHER)
+                    longest += self.duration("rmi", "second:test")
+                    continue
+                tagged = self.cut_during(longest / 2, "tag", OTHER, "second:test")
+                self.assertTrue(self.whole_or_absent("second:test", tar) or not tagged, "acknowledged and lost")
+                self.check_image(OTHER, tar)
+                self.w.try_run("rmi", "second:test")
+                removed = self.cut_during(longest / 2, "rmi", OTHER)
+                self.assertFalse(self.whole_or_absent(OTHER, tar) and removed, "acknowledged and there")
+                self.w.try_run("rmi", OTHER)
+                self.assertEqual(self.w.ok("images", "-q", OTHER), "")
+                self.check_usable()
 
     def test_of_run_d(self):
         command = ("run", "-d", "--name", "victim", "-v", "/anonymous", IMAGE, "sleep", "1000")

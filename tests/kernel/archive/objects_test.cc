@@ -3,6 +3,7 @@
 
 #include "kernel/archive/tree_fixture.h"
 #include "sys/sha256.h"
+#include "tree/objects.h"
 #include "unit/archive/tar_builder.h"
 
 namespace wherry::archive {
@@ -38,6 +39,9 @@ class ObjectsTest : public TreeFixture {
       std::string hex = entry.path().filename();
       std::filesystem::create_directories(store + "/" + hex.substr(0, 2));
       std::filesystem::rename(entry.path(), store + "/" + hex.substr(0, 2) + "/" + hex.substr(2));
+      const timespec times[] = {{0, UTIME_OMIT}, {tree::kObjectTime, 0}};
+      std::string path = store + "/" + hex.substr(0, 2) + "/" + hex.substr(2);
+      ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
     }
   }
 };
