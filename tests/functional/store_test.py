@@ -1,0 +1,171 @@
+"""The store as users see it: what images share, how they differ, what a tree is, rungs and formats."""
+import hashlib
+import io
+import json
+import pathlib
+import tarfile
+
+from base import FunctionalTest
+from harness.wherry import Wherry
+
+
+def tar_of(path: pathlib.Path, files: dict[str, bytes], **metadata) -> pathlib.Path:
+    """A tar of plain files and their directories, in the order given; `metadata` for each of them."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            member.mode = 0o755
+            member.size = len(data)
+            for key, value in metadata.items():
+                setattr(member, key, value)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+class StoreTest(FunctionalTest):
+    needs_image = False
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Made-once things are there before the first snapshot.
+        cls.w.ok("import", "-", "first:1", input="\0" * 1024)
+        cls.w.ok("rmi", "first:1")
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.scratch("tars")
+        self.addCleanup(self.remove_images)
+
+    def remove_images(self):
+        for image in self.w.ok("images", "-q", "--no-trunc").split():
+            self.w.try_run("rmi", "-f", image)
+
+    def imported(self, name: str, files: dict[str, bytes], **metadata) -> str:
+        return self.w.ok("import", tar_of(self.folder / f"{name}.tar", files, **metadata), f"{name}:1").strip()
+
+    def objects(self) -> set[str]:
+        return {path.parent.name + path.name for path in (self.w.root / "objects").glob("*/*")}
+
+    def rows(self, *command) -> list[dict]:
+        return [json.loads(line) for line in self.w.ok(*command, "--format", "{{json .}}").splitlines()]
+
+
+class Objects(StoreTest):
+    def test_a_file_is_there_once_whatever_brings_it(self):
+        same = b"the same content\n" * 1000
+        self.imported("a", {"one": same, "d/": b"", "d/two": same}, mode=0o755)
+        self.imported("b", {"three": same, "other": b"x"}, mode=0o600, uid=7)
+        self.assertEqual(self.objects(), {hashlib.sha256(same).hexdigest(), hashlib.sha256(b"x").hexdigest()})
+        self.w.ok("rmi", "a:1")
+        self.assertEqual(len(self.objects()), 2)
+        self.w.ok("rmi", "b:1")
+        self.assertEqual(self.objects(), set())
+
+    def test_equal_file_systems_have_equal_trees_whatever_their_layers(self):
+        a = self.w.ok("image", "tree", "--digest", self.imported("a", {"d/": b"", "d/f": b"1", "g": b"2"}, mtime=5))
+        other_order = self.imported("b", {"g": b"old", "d/": b"", "d/f": b"1"}, mtime=5)
+        self.assertNotEqual(self.w.ok("image", "tree", "--digest", other_order), a)
+        # In two layers, with a file that is replaced on the way.
+        archive = self.folder / "layers.tar"
+        first = tar_of(self.folder / "1.tar", {"g": b"old", "d/": b"", "d/x": b"gone"}, mtime=5)
+        second = tar_of(self.folder / "2.tar", {"d/": b"", "d/.wh.x": b"", "d/f": b"1", "g": b"2"}, mtime=5)
+        digests = ["sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in (first, second)]
+        config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": digests}}
+        with tarfile.open(archive, "w") as tar:
+            for name, data in (("c.json", json.dumps(config).encode()),
+                               ("manifest.json", json.dumps([{"Config": "c.json", "RepoTags": ["c:1"],
+                                                              "Layers": ["1.tar", "2.tar"]}]).encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+            tar.add(first, "1.tar")
+            tar.add(second, "2.tar")
+        self.w.ok("load", "-i", archive)
+        self.assertEqual(self.w.ok("image", "tree", "--digest", "c:1"), a)
+        self.assertEqual(self.w.ok("diff", "a:1", "c:1"), "")
+
+    def test_the_same_files_under_another_layer_write_no_object(self):
+        files = {f"f{number}": str(number).encode() * 50 for number in range(100)}
+        self.imported("a", files, mtime=1)
+        before = {name: (self.w.root / "objects" / name[:2] / name[2:]).stat().st_ino for name in self.objects()}
+        self.imported("b", files, mtime=2)
+        self.assertEqual({name: (self.w.root / "objects" / name[:2] / name[2:]).stat().st_ino
+                          for name in self.objects()}, before)
+
+
+class Differences(StoreTest):
+    def test_added_removed_and_changed_by_path_and_size(self):
+        self.imported("a", {"kept": b"k", "gone": b"123", "grown": b"1", "mode": b"m"}, mtime=1)
+        self.imported("b", {"kept": b"k", "grown": b"12345", "mode": b"m", "new": b"1234567"}, mtime=1)
+        self.assertEqual(self.w.ok("diff", "a:1", "b:1").splitlines(),
+                         ["D /gone\t-3B\tfile", "C /grown\t+4B\tcontent", "A /new\t+7B\tfile"])
+        self.assertEqual(self.w.ok("diff", "a:1", "a:1"), "")
+
+    def test_what_changed_is_named(self):
+        self.imported("a", {"f": b"same"}, mtime=1)
+        for change, word in (({"mode": 0o600}, "mode"), ({"uid": 5}, "owner"), ({"mtime": 2}, "time")):
+            with self.subTest(word=word):
+                self.imported("b", {"f": b"same"}, **{"mtime": 1, **change})
+                self.assertEqual(self.w.ok("diff", "a:1", "b:1").split("\t")[-1].strip(), word)
+
+    def test_unknown_images_are_named(self):
+        self.imported("a", {"f": b"1"})
+        self.assert_fails(self.w.try_run("diff", "a:1", "nothere"), 1, "nothere")
+        self.assert_fails(self.w.try_run("image", "tree", "nothere"), 1, "nothere")
+        self.assert_fails(self.w.try_run("image", "tree", "a:1", "/nothere"), 1, "/nothere")
+
+    def test_a_tree_is_listed_from_a_path(self):
+        self.imported("a", {"d/": b"", "d/e/": b"", "d/e/f": b"12", "x": b"1"}, mtime=1, mode=0o750)
+        lines = self.w.ok("image", "tree", "a:1", "/d").splitlines()
+        self.assertIn("-rwxr-x---\t0:0\t2\t1970-01-01T00:00:01Z\t/d/e/f", lines)
+        self.assertNotIn("/x", "\n".join(lines))
+
+
+class Usage(StoreTest):
+    def test_what_an_image_costs_alone_and_with_whom_it_shares(self):
+        shared, own = b"s" * 100_000, b"o" * 30_000
+        self.imported("a", {"shared": shared, "own": own})
+        self.imported("b", {"elsewhere": shared, "little": b"l"}, mode=0o644)
+        self.imported("c", {"nothing in common": b"c" * 5000})
+        rows = {row["Image"]: row for row in self.rows("du")}
+        self.assertEqual({name: (row["Size"], row["Alone"]) for name, row in rows.items()},
+                         {"a:1": ("130kB", "30kB"), "b:1": ("100kB", "1B"), "c:1": ("5kB", "5kB")})
+        self.assertIn("b:1", rows["a:1"]["SharedWith"])
+        self.assertEqual(rows["c:1"]["SharedWith"], "")
+        self.assertEqual([row["Image"] for row in self.rows("du", "b:1")], ["b:1"])
+        self.assert_fails(self.w.try_run("du", "nothere"), 1, "nothere")
+
+    def test_a_collection_explains_itself_and_frees_nothing_that_is_needed(self):
+        self.imported("a", {"f": b"needed"})
+        before = self.objects()
+        self.assertIn("an image has it", self.w.ok("gc", "--dry-run", "-v"))
+        stray = self.w.root / "objects/ab" / ("c" * 62)
+        stray.write_bytes(b"x" * 700)
+        said = self.w.ok("gc", "--dry-run")
+        self.assertIn("no layer names it", said)
+        self.assertTrue(stray.exists())
+        self.w.ok("gc")
+        self.assertFalse(stray.exists())
+        self.assertEqual(self.objects(), before)
+
+
+class Formats(FunctionalTest):
+    needs_image = False
+
+    def test_a_store_of_a_newer_format_is_refused_and_left_alone(self):
+        w = Wherry()
+        self.addCleanup(w.close)
+        w.ok("images")
+        (w.root / "format").write_text("3\n")
+        for command in (("images",), ("import", "-", "x"), ("gc",), ("fsck",)):
+            self.assert_fails(w.try_run(*command), 1, "format '3'", "--root")
+        self.assertEqual((w.root / "format").read_text(), "3\n")
+
+    def test_a_driver_that_is_unknown_or_not_ours_is_named(self):
+        for driver, words in (("ladder", ["'ladder'"]), ("farms", ["did you mean 'farm'"]),
+                              ("overlay2", ["overlay2", "leave the key out"])):
+            w = Wherry(config={"storage-driver": driver})
+            self.addCleanup(w.close)
+            self.assert_fails(w.try_run("import", "-", "x"), 1, *words)
