@@ -60,7 +60,7 @@ Result<const SourceTree*> StageBuilder::source_tree(const std::string& from) {
   if (source.kind == Source::Kind::kScratch)
     return build_.roots.open("scratch", "the empty image", Chain());
   Result<store::Image> image =
-      build_.host.base_image(source.name, build_.options.pull,
+      build_.host.base_image(source.name, "", build_.options.pull,
                              [&](const std::string& line) { build_.progress.detail(line); });
   if (!image) return no_such_source(std::move(image.error()), source.name);
   TRY(StageResult opened, open_image(*image, source.name, build_.layers));

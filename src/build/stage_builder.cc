@@ -167,8 +167,9 @@ Result<StageResult> StageBuilder::open_base() {
   oci::Platform wanted = stage_.platform.value_or(oci::host_platform());
   if (stage_.base.kind == Source::Kind::kImage) {
     TRY(store::Image image,
-        build_.host.base_image(stage_.base.name, build_.options.pull,
-                               [&](const std::string& line) { build_.progress.detail(line); }));
+        build_.host.base_image(
+            stage_.base.name, stage_.platform ? oci::to_text(*stage_.platform) : "",
+            build_.options.pull, [&](const std::string& line) { build_.progress.detail(line); }));
     TRY(base, open_image(image, stage_.base.name, build_.layers));
     oci::Platform offered =
         oci::normalised({base.config.os, base.config.architecture, base.config.variant, {}});

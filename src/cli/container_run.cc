@@ -73,7 +73,8 @@ bool is_pullable(const std::string& image) {
 
 Result<void> pull_for(engine::Engine& engine, const RunRequest& request) {
   TRY([[maybe_unused]] auto pulled,
-      pull_image(engine, {request.create.config.image, {}, {}}, {STDERR_FILENO, request.quiet}));
+      pull_image(engine, {request.create.config.image, request.create.platform, {}},
+                 {STDERR_FILENO, request.quiet}));
   return {};
 }
 

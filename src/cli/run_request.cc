@@ -208,6 +208,7 @@ Result<RunRequest> run_request(const ParsedFlags& flags, EnvironmentLookup looku
   request.cid_file = flags.text("cidfile");
   request.detach_keys = flags.text("detach-keys");
   request.pull = flags.text("pull");
+  request.create.platform = flags.text("platform");
   if (request.pull != "always" && request.pull != "missing" && request.pull != "never")
     return invalid(
         fmt::format("invalid pull option: '{}': must be one of \"always\", \"missing\" or "

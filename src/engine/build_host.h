@@ -62,7 +62,9 @@ class BuildHost {
   virtual Result<std::unique_ptr<Step>> run_step(const StepRequest& request) = 0;
   // An image of this machine, pulled when it is missing or when `pull` asks for the newest.
   // `note`: lines for the user.
-  virtual Result<store::Image> base_image(const std::string& name, bool pull,
+  // `platform`: "os/arch[/variant]"; empty: this machine's, or what there is.
+  virtual Result<store::Image> base_image(const std::string& name, const std::string& platform,
+                                          bool pull,
                                           const std::function<void(const std::string&)>& note) = 0;
 };
 

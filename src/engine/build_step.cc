@@ -168,15 +168,17 @@ Result<void> LocalEngine::take_back() {
   return images->sweep();
 }
 
-Result<store::Image> LocalEngine::base_image(const std::string& name, bool pull,
+Result<store::Image> LocalEngine::base_image(const std::string& name, const std::string& platform,
+                                             bool pull,
                                              const std::function<void(const std::string&)>& note) {
   TRY(store::Store * images, store());
-  Result<store::Image> image = images->find(name);
+  Result<store::Image> image = images->find(name, platform);
   if (image && !pull) return image;
   if (!image && image.error().kind() != ErrorKind::kNotFound) return std::move(image.error());
   using Phase = transfer::LayerProgress::Phase;
   PullRequest request;
   request.name = name;
+  request.platform = platform;
   request.progress = [&](const transfer::LayerProgress& layer) {
     if (layer.phase == Phase::kPullComplete) note("pulled " + layer.id);
     if (layer.phase == Phase::kExists) note(layer.id + " is here already");

@@ -74,6 +74,15 @@ std::vector<std::string> config_warnings(const HostConfig& config) {
   return warnings;
 }
 
+void warn_of_platform(const oci::ImageConfig& image, std::vector<std::string>& warnings) {
+  const oci::Platform host = oci::host_platform();
+  const oci::Platform offered = oci::normalised({image.os, image.architecture, image.variant, {}});
+  if (oci::platform_distance(host, offered)) return;
+  warnings.push_back("The requested image's platform (" + oci::to_text(offered) +
+                     ") does not match the detected host platform (" + oci::to_text(host) +
+                     ") and no specific platform was requested");
+}
+
 Result<void> put_volumes(state::Database& database, const ContainerRecord& record) {
   for (const MountPoint& mount : record.mounts) {
     if (mount.type != "volume") continue;
@@ -91,7 +100,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   TraceScope trace("engine.draft");
   ensure_reserve(fds_.root.get());
   TRY(store::Store * images, store());
-  TRY(store::Image image, images->find(request.config.image));
+  TRY(store::Image image, images->find(request.config.image, request.platform));
   TRY_CTX(oci::ImageConfig image_config, oci::parse_image_config(image.config_json),
           "cannot read the configuration of image '" + request.config.image + "'");
   Draft draft{{}, std::move(image), {}};
@@ -126,6 +135,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   if (!joined_container(record.host_config.network_mode))
     record.network_settings.networks[record.host_config.network_mode] = {};
   draft.warnings = config_warnings(record.host_config);
+  if (request.platform.empty()) warn_of_platform(image_config, draft.warnings);
   return draft;
 }
 

@@ -27,6 +27,7 @@ struct CreateRequest {
   std::string name;        // empty: a random one
   ContainerConfig config;  // as the user gave it; merged with the image's here
   HostConfig host_config;
+  std::string platform;  // "os/arch[/variant]"; empty: this machine's, or what there is
 };
 
 // One attached client: of a container's init or of an exec session. Poll fd(); next() gives events.

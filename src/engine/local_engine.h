@@ -117,7 +117,7 @@ class LocalEngine final : public Engine, public BuildHost {
   const std::string& root() const override { return paths_.root; }
   Result<void> take_back() override;
   Result<std::unique_ptr<Step>> run_step(const StepRequest& request) override;
-  Result<store::Image> base_image(const std::string& name, bool pull,
+  Result<store::Image> base_image(const std::string& name, const std::string& platform, bool pull,
                                   const std::function<void(const std::string&)>& note) override;
 
  private:

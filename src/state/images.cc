@@ -173,20 +173,23 @@ Result<std::vector<LayerRow>> unused_layers(Database& database) {
 
 Result<void> put_tag(Database& database, std::string_view reference, std::string_view image_id) {
   TRY(Statement statement,
-      database.prepare("INSERT INTO tags(reference,image_id) VALUES(?1,?2) "
-                       "ON CONFLICT(reference) DO UPDATE SET image_id=excluded.image_id"));
+      database.prepare("INSERT OR IGNORE INTO tags(reference,image_id) VALUES(?1,?2)"));
   return statement.bind(1, reference).bind(2, image_id).run();
 }
 
-Result<void> delete_tag(Database& database, std::string_view reference) {
-  return run_with_id(database, "DELETE FROM tags WHERE reference=?1", reference);
+Result<void> delete_tag(Database& database, std::string_view reference,
+                        std::string_view image_id) {
+  TRY(Statement statement,
+      database.prepare("DELETE FROM tags WHERE reference=?1 AND image_id=?2"));
+  return statement.bind(1, reference).bind(2, image_id).run();
 }
 
-Result<std::optional<std::string>> get_tag(Database& database, std::string_view reference) {
-  TRY(Statement statement, database.prepare("SELECT image_id FROM tags WHERE reference=?1"));
-  TRY(bool found, statement.bind(1, reference).step());
-  if (!found) return std::optional<std::string>();
-  return std::optional<std::string>(statement.text(0));
+Result<std::vector<ImageRow>> tagged_images(Database& database, std::string_view reference) {
+  TRY(Statement statement,
+      database.prepare(std::string(kImageColumns) +
+                       "WHERE id IN (SELECT image_id FROM tags WHERE reference=?1) ORDER BY id"));
+  statement.bind(1, reference);
+  return collect(statement, image_of);
 }
 
 Result<std::vector<std::string>> tags_of(Database& database, std::string_view image_id) {
@@ -213,14 +216,13 @@ Result<std::vector<ImageSourceRow>> image_sources(Database& database, std::strin
                  [](const Statement& row) { return ImageSourceRow{row.text(0), row.text(1)}; });
 }
 
-Result<std::optional<ImageRow>> image_by_source(Database& database, const ImageSourceRow& source) {
+Result<std::vector<ImageRow>> images_by_source(Database& database, const ImageSourceRow& source) {
   TRY(Statement statement,
       database.prepare(std::string(kImageColumns) +
                        "WHERE id IN (SELECT image_id FROM image_sources WHERE repository=?1 AND "
-                       "digest=?2) ORDER BY created_ns DESC LIMIT 1"));
-  TRY(bool found, statement.bind(1, source.repository).bind(2, source.digest).step());
-  if (!found) return std::optional<ImageRow>();
-  return std::optional<ImageRow>(image_of(statement));
+                       "digest=?2) ORDER BY created_ns DESC"));
+  statement.bind(1, source.repository).bind(2, source.digest);
+  return collect(statement, image_of);
 }
 
 }  // namespace wherry::state

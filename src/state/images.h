@@ -62,10 +62,11 @@ Result<bool> layer_in_use(Database& database, std::string_view diff_id);
 // Those that neither needs.
 Result<std::vector<LayerRow>> unused_layers(Database& database);
 
-// Moves the tag when another image has it.
+// A name may mean several images, one for each platform: which of them goes when another comes is
+// for the caller to say.
 Result<void> put_tag(Database& database, std::string_view reference, std::string_view image_id);
-Result<void> delete_tag(Database& database, std::string_view reference);
-Result<std::optional<std::string>> get_tag(Database& database, std::string_view reference);
+Result<void> delete_tag(Database& database, std::string_view reference, std::string_view image_id);
+Result<std::vector<ImageRow>> tagged_images(Database& database, std::string_view reference);
 // Sorted.
 Result<std::vector<std::string>> tags_of(Database& database, std::string_view image_id);
 
@@ -79,7 +80,7 @@ Result<void> put_image_source(Database& database, std::string_view image_id,
                               const ImageSourceRow& source);
 // Sorted by repository.
 Result<std::vector<ImageSourceRow>> image_sources(Database& database, std::string_view image_id);
-// The image that a repository knows by the digest.
-Result<std::optional<ImageRow>> image_by_source(Database& database, const ImageSourceRow& source);
+// The images that a repository knows by the digest, those of an index; newest first.
+Result<std::vector<ImageRow>> images_by_source(Database& database, const ImageSourceRow& source);
 
 }  // namespace wherry::state

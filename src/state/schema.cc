@@ -91,6 +91,14 @@ CREATE TABLE trees(
   entries INTEGER NOT NULL,
   size INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX trees_by_tree ON trees(tree);
+ALTER TABLE tags RENAME TO old_tags;
+CREATE TABLE tags(
+  reference TEXT NOT NULL,
+  image_id TEXT NOT NULL REFERENCES images(id),
+  PRIMARY KEY(reference, image_id)) WITHOUT ROWID;
+INSERT INTO tags SELECT reference, image_id FROM old_tags;
+DROP TABLE old_tags;
+CREATE INDEX tags_by_image ON tags(image_id);
 )sql",
 };
 

@@ -105,16 +105,15 @@ Result<Digest> record_image(state::Database& database, const NewImage& image,
   std::vector<std::string> diff_ids;
   for (const Digest& diff_id : checked.config.diff_ids) diff_ids.push_back(diff_id.str());
   const std::string id = checked.id.str();
-  TRY_VOID(state::insert_image(database,
-                               {.id = id,
-                                .manifest_digest = sys::sha256(manifest).str(),
-                                .config = image.config_json,
-                                .manifest = manifest,
-                                .created_ns = checked.created_ns,
-                                .made_here = image.manifest_json.empty()},
-                               diff_ids));
+  const state::ImageRow row{.id = id,
+                            .manifest_digest = sys::sha256(manifest).str(),
+                            .config = image.config_json,
+                            .manifest = manifest,
+                            .created_ns = checked.created_ns,
+                            .made_here = image.manifest_json.empty()};
+  TRY_VOID(state::insert_image(database, row, diff_ids));
   for (const oci::ImageRef& reference : image.references)
-    TRY_VOID(state::put_tag(database, tag_key(reference), id));
+    TRY_VOID(set_tag(database, tag_key(reference), row));
   for (const ImageSource& source : image.sources)
     TRY_VOID(state::put_image_source(database, id, {source.repository, source.digest.str()}));
   return checked.id;

@@ -156,6 +156,14 @@ Result<Unused> forget_image(state::Database& database, const std::string& image_
   return unused;
 }
 
+// Whether a name that has just lost an image means yet another one, for another platform.
+Result<bool> has_other_platforms(state::Database& database, std::string_view name, bool by_id) {
+  Result<oci::ImageRef> reference = oci::ImageRef::parse(name);
+  if (by_id || !reference || reference->digest()) return false;
+  TRY(auto left, state::tagged_images(database, tag_key(*reference)));
+  return !left.empty();
+}
+
 // Lists what is going, before the transaction ends.
 Result<void> announce(Incoming& trash, const Unused& unused) {
   Moves moves = unused.moves;
@@ -204,24 +212,28 @@ Result<Store::Removed> Store::remove(std::string_view name_or_id, bool force, co
   // it.
   TRY(Incoming trash, Incoming::create(state_->places, database));
   TRY(auto transaction, database.begin());
-  TRY(FoundImage found, find_image(database, name_or_id));
-  const std::string& id = found.row.id;
-  TRY(std::vector<std::string> tags, state::tags_of(database, id));
-  std::string container = user_of(in_use, id);
-  TRY(Plan plan, found.by_id ? plan_by_id(id, tags, force, container)
-                             : plan_by_reference(name_or_id, id, tags, force, container));
   Removed removed;
   std::vector<std::string> snapshots;
-  for (const std::string& tag : plan.untag) {
-    TRY_VOID(state::delete_tag(database, tag));
-    removed.untagged.push_back(familiar(tag));
-  }
-  if (plan.delete_image) {
-    TRY(std::set<std::string> leased, leased_layers(state_->places));
-    TRY(Unused unused, forget_image(database, id, leased));
-    removed.deleted.push_back(id);
-    TRY_VOID(take(trash, unused, removed));
-    snapshots = std::move(unused.snapshots);
+  bool more = true;
+  while (more) {
+    TRY(FoundImage found, find_image(database, name_or_id));
+    const std::string& id = found.row.id;
+    TRY(std::vector<std::string> tags, state::tags_of(database, id));
+    std::string container = user_of(in_use, id);
+    TRY(Plan plan, found.by_id ? plan_by_id(id, tags, force, container)
+                               : plan_by_reference(name_or_id, id, tags, force, container));
+    for (const std::string& tag : plan.untag) {
+      TRY_VOID(state::delete_tag(database, tag, id));
+      removed.untagged.push_back(familiar(tag));
+    }
+    if (plan.delete_image) {
+      TRY(std::set<std::string> leased, leased_layers(state_->places));
+      TRY(Unused unused, forget_image(database, id, leased));
+      removed.deleted.push_back(id);
+      TRY_VOID(take(trash, unused, removed));
+      std::ranges::move(unused.snapshots, std::back_inserter(snapshots));
+    }
+    TRY(more, has_other_platforms(database, name_or_id, found.by_id));
   }
   TRY_VOID(failpoint("store.remove.before"));
   TRY_VOID(transaction.commit());

@@ -17,7 +17,6 @@ namespace wherry::store {
 namespace {
 
 constexpr const char* kBlobs = "blobs/sha256";
-constexpr std::string_view kDigestPrefix = "sha256:";
 
 // A directory below the root, made when missing; `path` may have several components.
 Result<sys::Fd> open_place(const std::string& root, const std::string& path) {
@@ -54,50 +53,6 @@ Result<void> check_format(const std::string& root, int layers) {
   return sys::write_new_file(folder.get(), kFormatFile, std::to_string(kFormat) + "\n", 0600);
 }
 
-Error no_such_image(std::string_view name) {
-  return Error(ErrorKind::kNotFound, "no such image: " + std::string(name));
-}
-
-// By what looks like an id: 64 hex digits, or a unique beginning of them.
-Result<std::optional<state::ImageRow>> find_by_id(state::Database& database,
-                                                  std::string_view text) {
-  std::string_view hex = text;
-  if (hex.starts_with(kDigestPrefix)) hex.remove_prefix(kDigestPrefix.size());
-  if (!is_hex(hex) || hex.size() > 64) return std::optional<state::ImageRow>();
-  TRY(auto rows, state::images_by_prefix(database, std::string(kDigestPrefix) + std::string(hex)));
-  if (rows.empty()) return std::optional<state::ImageRow>();
-  if (rows.size() > 1)
-    return Error(ErrorKind::kInvalidArgument,
-                 "multiple IDs found with provided prefix: " + std::string(text));
-  return std::optional<state::ImageRow>(std::move(rows.front()));
-}
-
-Result<std::optional<state::ImageRow>> find_by_digest(state::Database& database,
-                                                      const oci::ImageRef& reference) {
-  TRY(auto known,
-      state::image_by_source(database, {reference.repository(), reference.digest()->str()}));
-  if (known) return known;
-  TRY(std::vector<state::ImageRow> rows, state::list_images(database));
-  for (state::ImageRow& row : rows) {
-    if (row.manifest_digest != reference.digest()->str()) continue;
-    TRY(std::vector<std::string> tags, state::tags_of(database, row.id));
-    std::string prefix = reference.repository() + ":";
-    if (std::ranges::any_of(tags, [&](const std::string& tag) { return tag.starts_with(prefix); }))
-      return std::optional<state::ImageRow>(std::move(row));
-  }
-  return std::optional<state::ImageRow>();
-}
-
-Result<std::optional<state::ImageRow>> find_by_reference(state::Database& database,
-                                                         std::string_view text) {
-  Result<oci::ImageRef> reference = oci::ImageRef::parse(text);
-  if (!reference) return std::optional<state::ImageRow>();
-  if (reference->digest()) return find_by_digest(database, *reference);
-  TRY(auto id, state::get_tag(database, tag_key(*reference)));
-  if (!id) return std::optional<state::ImageRow>();
-  return state::get_image(database, *id);
-}
-
 }  // namespace
 
 Result<Image> image_of(state::Database& database, state::ImageRow row) {
@@ -120,17 +75,6 @@ Result<Image> image_of(state::Database& database, state::ImageRow row) {
 
 std::string tag_key(const oci::ImageRef& reference) {
   return reference.repository() + ":" + reference.tag().value_or("latest");
-}
-
-Result<FoundImage> find_image(state::Database& database, std::string_view name_or_id) {
-  bool looks_like_digest = name_or_id.starts_with(kDigestPrefix);
-  if (!looks_like_digest) {
-    TRY(auto by_reference, find_by_reference(database, name_or_id));
-    if (by_reference) return FoundImage{std::move(*by_reference), /*by_id=*/false};
-  }
-  TRY(auto by_id, find_by_id(database, name_or_id));
-  if (by_id) return FoundImage{std::move(*by_id), /*by_id=*/true};
-  return no_such_image(name_or_id);
 }
 
 Result<sys::Fd> open_layer(const Places& places, const Digest& diff_id) {
@@ -181,8 +125,8 @@ Result<Store> Store::open(state::Database& database, const std::string& root,
   return Store(std::unique_ptr<State>(new State{database, std::move(places), options, {}, {}}));
 }
 
-Result<Image> Store::find(std::string_view name_or_id) {
-  TRY(FoundImage found, find_image(state_->database, name_or_id));
+Result<Image> Store::find(std::string_view name_or_id, std::string_view platform) {
+  TRY(FoundImage found, find_image(state_->database, name_or_id, platform));
   return image_of(state_->database, std::move(found.row));
 }
 
@@ -212,8 +156,8 @@ Result<void> Store::tag(const Digest& image, const oci::ImageRef& reference) {
                      "': a reference with a digest names an image already");
   TRY(auto transaction, state_->database.begin());
   TRY(auto row, state::get_image(state_->database, image.str()));
-  if (!row) return no_such_image(image.str());
-  TRY_VOID(state::put_tag(state_->database, tag_key(reference), image.str()));
+  if (!row) return Error(ErrorKind::kNotFound, "no such image: " + image.str());
+  TRY_VOID(set_tag(state_->database, tag_key(reference), *row));
   return transaction.commit();
 }
 

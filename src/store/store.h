@@ -171,7 +171,8 @@ class Store {
   // --- images
   // By reference ("debian", "debian:bookworm", "name@sha256:..."), full id, or unique id prefix.
   // kNotFound: "no such image: x".
-  Result<Image> find(std::string_view name_or_id);
+  // `platform`: "os/arch[/variant]", of a name that has images of several; empty: this machine's.
+  Result<Image> find(std::string_view name_or_id, std::string_view platform = {});
   Result<bool> has_image(const Digest& id);
   Result<std::vector<Image>> list();  // newest first
   Result<void> tag(const Digest& image, const oci::ImageRef& reference);
