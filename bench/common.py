@@ -55,10 +55,9 @@ def print_versions(w: Wherry, docker: peers.Dockerd | None = None) -> None:
         print("dockerd", docker.ok("version", "--format", "{{.Server.Version}}").strip())
 
 
-def milliseconds(command: list[str], env=None) -> float:
+def milliseconds(command: list[str], env=None, stdin=subprocess.DEVNULL) -> float:
     begin = time.monotonic_ns()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, env=env)
+    done = subprocess.run(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     spent = (time.monotonic_ns() - begin) / 1e6
     if done.returncode != 0:
         raise RuntimeError(f"{command}: {done.returncode}: {done.stderr.decode()}")

@@ -6,10 +6,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "sys/file.h"
+#include "tree/objects.h"
 
 namespace wherry::archive {
 namespace {
@@ -17,6 +19,7 @@ namespace {
 constexpr uint64_t kMaxInMemory = 1u << 20;
 constexpr const char* kPart = "part";  // of a large content that has no name yet
 constexpr unsigned kMode = 0444;
+constexpr size_t kCompared = 128u << 10;
 
 Error failed(std::string_view what) {
   return Error::from_errno(errno, "cannot " + std::string(what) + " an object");
@@ -26,7 +29,12 @@ Error failed(std::string_view what) {
 
 Result<ObjectFiles> ObjectFiles::make(int directory, int store) {
   TRY_CTX(sys::Fd objects, sys::make_dir_at(directory, "objects", 0700), "cannot make objects");
-  return ObjectFiles(directory, store, std::move(objects));
+  ObjectFiles files(directory, store, std::move(objects));
+  struct stat info{};
+  if (store >= 0 && fstat(store, &info) != 0) return failed("look for");
+  files.uid_ = info.st_uid;
+  files.gid_ = info.st_gid;
+  return files;
 }
 
 Result<void> ObjectFiles::begin(uint64_t size, bool sparse) {
@@ -41,7 +49,7 @@ Result<void> ObjectFiles::begin(uint64_t size, bool sparse) {
 
 Result<void> ObjectFiles::begin_file() {
   // Of one that failed nothing is left: the whole directory is thrown away then.
-  TRY_CTX(file_, sys::open_at(directory_, kPart, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kMode),
+  TRY_CTX(file_, sys::open_at(directory_, kPart, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, kMode),
           "cannot make an object");
   return {};
 }
@@ -85,22 +93,58 @@ Result<tree::ObjectId> ObjectFiles::end() {
   return in_memory_ ? keep(content_) : keep_file();
 }
 
-// Whether the store has it, as far as its size tells.
-Result<bool> ObjectFiles::is_known(const std::string& hex) const {
-  if (store_ < 0) return false;
+Result<std::optional<sys::Fd>> ObjectFiles::find_known(const std::string& hex) const {
+  if (store_ < 0) return std::optional<sys::Fd>();
   std::string path = hex.substr(0, 2) + "/" + hex.substr(2);
   struct stat info{};
-  if (fstatat(store_, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
-    return S_ISREG(info.st_mode) && static_cast<uint64_t>(info.st_size) == size_;
-  if (errno == ENOENT) return false;
-  return failed("look for");
+  if (fstatat(store_, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return std::optional<sys::Fd>();
+    return failed("look for");
+  }
+  if (!tree::is_sealed_object(info, uid_, gid_) || static_cast<uint64_t>(info.st_size) != size_)
+    return std::optional<sys::Fd>();
+  // One that cannot be opened or read is damaged: the same content is made again.
+  Result<sys::Fd> file = sys::open_at(store_, path, O_RDONLY | O_NOFOLLOW);
+  return file ? std::optional<sys::Fd>(std::move(*file)) : std::nullopt;
+}
+
+Result<bool> ObjectFiles::is_known(const std::string& hex, std::string_view content) {
+  TRY(std::optional<sys::Fd> known, find_known(hex));
+  if (!known) return false;
+  block_.resize(kCompared);
+  while (!content.empty()) {
+    ssize_t got = read(known->get(), block_.data(), std::min(kCompared, content.size()));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || !content.starts_with(std::string_view(block_.data(), static_cast<size_t>(got))))
+      return false;
+    content.remove_prefix(static_cast<size_t>(got));
+  }
+  return true;
+}
+
+Result<bool> ObjectFiles::is_known(const std::string& hex) {
+  TRY(std::optional<sys::Fd> known, find_known(hex));
+  if (!known) return false;
+  block_.resize(kCompared);
+  other_.resize(kCompared);
+  for (uint64_t done = 0; done < size_;) {
+    ssize_t ours = pread(file_.get(), block_.data(), kCompared, static_cast<off_t>(done));
+    if (ours < 0 && errno == EINTR) continue;
+    if (ours <= 0) return failed("compare");
+    const auto size = static_cast<size_t>(ours);
+    // Files of a disk are read whole or not at all.
+    ssize_t theirs = pread(known->get(), other_.data(), size, static_cast<off_t>(done));
+    if (theirs != ours || memcmp(block_.data(), other_.data(), size) != 0) return false;
+    done += size;
+  }
+  return true;
 }
 
 Result<tree::ObjectId> ObjectFiles::keep(std::string_view content) {
   hash_.update(content);
   tree::ObjectId id = hash_.finish_bytes();
   std::string hex = to_hex(id);
-  TRY(bool known, is_known(hex));
+  TRY(bool known, is_known(hex, content));
   if (known) return id;
   Result<sys::Fd> file =
       sys::open_at(objects_.get(), hex, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kMode);
@@ -120,8 +164,8 @@ Result<tree::ObjectId> ObjectFiles::keep_file() {
   std::string hex = to_hex(id);
   // It may end with a hole.
   if (ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) return failed("size");
-  file_.reset();
   TRY(bool known, is_known(hex));
+  file_.reset();
   if (known || sys::exists_at(objects_.get(), hex)) {
     if (unlinkat(directory_, kPart, 0) != 0) return failed("drop");
     return id;

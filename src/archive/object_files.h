@@ -1,8 +1,10 @@
 // ObjectFiles: contents become files named by their digest, each once.
 //
 // New ones are made in `objects/` below a directory of our own; what the store has already is not
-// made again. A content up to 1 MiB is hashed before a file is made, a larger or sparse one is
-// written under another name first. Holes stay holes. Only inside wherry-unpack.
+// made again, but compared byte for byte: so what a new layer counts on is right, and damage is
+// healed by whoever brings the same content. A content up to 1 MiB is hashed before a file is made,
+// a larger or sparse one is written under another name first. Holes stay holes. Only inside
+// wherry-unpack.
 #pragma once
 
 #include <cstdint>
@@ -40,12 +42,17 @@ class ObjectFiles {
   Result<void> begin_file();
   Result<void> write_file(std::string_view bytes, uint64_t offset);
   void hash_zeros(uint64_t count);
-  Result<bool> is_known(const std::string& hex) const;
+  // Opened, if the store has a file of that name, size and seal.
+  Result<std::optional<sys::Fd>> find_known(const std::string& hex) const;
+  Result<bool> is_known(const std::string& hex, std::string_view content);
+  Result<bool> is_known(const std::string& hex);  // the content is in `file_`
   Result<tree::ObjectId> keep(std::string_view content);
   Result<tree::ObjectId> keep_file();
 
   int directory_;
   int store_;
+  uid_t uid_ = 0;  // whose the store is
+  gid_t gid_ = 0;
   sys::Fd objects_;
   uint64_t size_ = 0;
   uint64_t done_ = 0;  // bytes hashed
@@ -56,6 +63,7 @@ class ObjectFiles {
   sys::Sha256 hash_;
   uint64_t made_ = 0;
   uint64_t made_bytes_ = 0;
+  std::string block_, other_;  // for comparing
 };
 
 }  // namespace wherry::archive

@@ -95,8 +95,8 @@ constexpr CommandSpec kCommands[] = {
     {"diff", "[OPTIONS] CONTAINER | IMAGE IMAGE",
      "Show what a container has changed, or what is different in two images", &kDiffFlags, 1, 2,
      show_differences},
-    {"container diff", "[OPTIONS] CONTAINER", "Show what a container has changed in its image's files",
-     &kDiffFlags, 1, 1, show_changes},
+    {"container diff", "[OPTIONS] CONTAINER",
+     "Show what a container has changed in its image's files", &kDiffFlags, 1, 1, show_changes},
     {"image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images", &kDiffFlags, 2,
      2, show_differences},
     {"image tree", "[OPTIONS] IMAGE [PATH]", "Show the files of an image and its tree's digest",
@@ -134,8 +134,8 @@ constexpr std::string_view kGroups[] = {"container", "image",  "builder", "build
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "compose", "context", "cp",     "events",    "export", "manifest",
-    "network", "plugin",  "port",    "search", "stats",  "swarm",     "top",    "trust",
+    "compose", "context", "cp",      "events", "export", "manifest",  "network",
+    "plugin",  "port",    "search",  "stats",  "swarm",  "top",       "trust",
     "update",  "node",    "service", "stack",  "secret", "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {

@@ -100,8 +100,8 @@ class LocalEngine::Stillness {
 };
 
 Result<std::optional<sys::Fd>> LocalEngine::open_upper(const std::string& id) {
-  Result<sys::Fd> upper = sys::open_at(fds_.containers.get(), id + "/upper",
-                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  Result<sys::Fd> upper =
+      sys::open_at(fds_.containers.get(), id + "/upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!upper && upper.error().errnum() == ENOENT) return std::optional<sys::Fd>();
   if (!upper) return std::move(upper.error());
   return std::optional(std::move(*upper));

@@ -197,8 +197,9 @@ class Engine {
   // A new image: the container's own, with what it has changed as one more layer.
   virtual Result<store::Image> commit(const CommitRequest& request) = 0;
   // What is different from its image, as Store::changes() tells it.
-  virtual Result<void> changes(const std::string& name,
-                               const std::function<Result<void>(const tree::Difference&)>& sink) = 0;
+  virtual Result<void> changes(
+      const std::string& name,
+      const std::function<Result<void>(const tree::Difference&)>& sink) = 0;
   virtual Result<ContainerRecord> inspect(const std::string& name) = 0;
   virtual Result<std::vector<ContainerRecord>> list(const ContainerFilter& filter) = 0;
   struct LogFile {

@@ -4,8 +4,8 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   pause.cc commit.cc prune.cc build_step.cc sandbox.cc exec.cc images.cc image_archives.cc registry.cc
-//   local_volumes.cc bootstrap.cc info.cc
+//   pause.cc commit.cc prune.cc build_step.cc sandbox.cc exec.cc images.cc image_archives.cc
+//   registry.cc local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.

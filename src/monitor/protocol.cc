@@ -56,9 +56,7 @@ struct Encoder {
   std::string operator()(const WatchLog&) { return packet(Type::kWatchLog, json::object()); }
   std::string operator()(const WillSettle&) { return packet(Type::kWillSettle, json::object()); }
   std::string operator()(const Settled&) { return packet(Type::kSettled, json::object()); }
-  std::string operator()(const ThawIfGone& m) {
-    return packet(Type::kThawIfGone, {{"on", m.on}});
-  }
+  std::string operator()(const ThawIfGone& m) { return packet(Type::kThawIfGone, {{"on", m.on}}); }
   std::string operator()(const Welcome& m) {
     return packet(
         Type::kWelcome,

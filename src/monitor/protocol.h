@@ -48,8 +48,8 @@ struct WatchLog {};   // LogGrew after each write to the log (coalesced)
 // connection closes without Settled.
 struct WillSettle {};
 struct Settled {};
-// With `on`: when this client's connection ends, the container is thawed, so that one who has frozen
-// it cannot leave it so. Answered by Done or Failed; since version 2.
+// With `on`: when this client's connection ends, the container is thawed, so that one who has
+// frozen it cannot leave it so. Answered by Done or Failed; since version 2.
 struct ThawIfGone {
   bool on = true;
 };
@@ -80,9 +80,9 @@ struct Failed {
   Error error{ErrorKind::kInternal, ""};
 };
 
-using Message =
-    std::variant<Hello, Attach, Start, Input, InputEof, Resize, Signal, WatchExit, WatchLog,
-                 WillSettle, Settled, ThawIfGone, Welcome, Started, Output, Exited, LogGrew, Done, Failed>;
+using Message = std::variant<Hello, Attach, Start, Input, InputEof, Resize, Signal, WatchExit,
+                             WatchLog, WillSettle, Settled, ThawIfGone, Welcome, Started, Output,
+                             Exited, LogGrew, Done, Failed>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::string_view packet);

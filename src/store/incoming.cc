@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/failpoint.h"
 #include "base/names.h"
 #include "base/text.h"
 #include "state/blobs.h"
@@ -94,7 +95,8 @@ Result<void> take_unrecorded(const Places& places, state::Database& database,
     TRY_VOID(move_away(places, places.layers.get(), diff_id, name + "/" + diff_id.hex()));
   for (const Digest& blob : moves.blobs)
     TRY_VOID(move_away(places, places.blobs.get(), blob, name + "/blob-" + blob.hex()));
-  TRY(sys::Fd entry, sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  TRY(sys::Fd entry,
+      sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   std::vector<std::string> bases;
   for (const std::vector<Digest>* list : {&moves.layers, &moves.trees})
     for (const Digest& digest : *list) bases.push_back(digest.hex());
@@ -134,6 +136,7 @@ Result<uint64_t> remove_entry(const Places& places, state::Database& database,
   if (!moves.held.empty()) TRY_VOID(forget_unneeded_layers(places, database, moves.held, name));
   TRY(std::vector<ObjectRef> objects, named_objects(places, name));
   TRY(uint64_t bytes, release_objects(places, std::move(objects)));
+  TRY_VOID(failpoint("store.entry.emptied"));
   TRY_VOID(sys::remove_tree_at(places.incoming.get(), name));
   // The lock file goes last: while it is there a sweep finds what is left.
   unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);

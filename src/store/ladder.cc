@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "base/trace.h"
+#include "store/farm.h"
 #include "store/tree_file.h"
 #include "sys/file.h"
 #include "sys/overlay.h"
@@ -59,9 +60,9 @@ Result<void> write_probe_image(int image, const tree::ObjectId& object) {
 }
 
 tree::ObjectId probe_object() {
-  tree::ObjectId id{};
-  SHA256(reinterpret_cast<const unsigned char*>(kProbeText.data()), kProbeText.size(), id.data());
-  return id;
+  sys::Sha256 hash;
+  hash.update(kProbeText);
+  return hash.finish_bytes();
 }
 
 Error not_followed(const std::string& what) {
@@ -174,6 +175,17 @@ Result<Rung> first_that_works(const Places& places, state::Database& database,
   return Error(ErrorKind::kInternal, "the ladder has no rung");
 }
 
+// A power cut may leave files of the farm whose bytes never reached the disk. No checkout that was
+// acknowledged has one: with what is half-made swept they have one name, and go.
+Result<void> forget_torn_farm(const Places& places, state::Database& database) {
+  TRY_VOID(sweep_incoming(places, database));
+  Result<sys::Fd> farm = sys::open_file(places.root + "/farm", O_RDONLY | O_DIRECTORY);
+  if (!farm && farm.error().errnum() == ENOENT) return {};
+  if (!farm) return std::move(farm.error());
+  TRY([[maybe_unused]] FarmSwept swept, sweep_farm(farm->get()));
+  return {};
+}
+
 }  // namespace
 
 std::string_view rung_name(Rung rung) {
@@ -229,6 +241,7 @@ Result<Rung> choose_rung(const Places& places, state::Database& database, int ru
   if (std::optional<Rung> rung = known(run_root, fact)) return *rung;
   TraceScope trace("store.ladder.probe");
   TRY(const Rung rung, first_that_works(places, database, forced));
+  if (rung == Rung::kFarm) TRY_VOID(forget_torn_farm(places, database));
   TRY_VOID(sys::write_file_atomic(run_root, fact.name,
                                   fact.about + std::string(rung_name(rung)) + "\n", 0600,
                                   sys::Sync::kNone));

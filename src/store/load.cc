@@ -1,5 +1,6 @@
 // Store::load: an image archive becomes images, all of them or none.
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "base/failpoint.h"
@@ -29,7 +30,8 @@ Result<void> check_layer(const archive::Unpacked& unpacked, const ArchivedLayer&
   return {};
 }
 
-// The drafts of an archive's layers; each layer once.
+// The drafts of an archive's layers; each layer once. While one is admitted to the store, the next
+// is being unpacked.
 class Drafts {
  public:
   Drafts(Store& store, const ImageArchive& archive) : store_(store), archive_(archive) {}
@@ -37,33 +39,55 @@ class Drafts {
   Result<void> add(const ArchivedLayer& layer, const Digest& diff_id) {
     TRY(bool needed, is_needed(layer, diff_id));
     if (!needed) return {};
+    if (running_.size() >= kAtOnce) TRY_VOID(settle());
     TRY(sys::Fd file, archive_.file(layer.path));
     TRY(LayerDraft draft, store_.new_archive_layer());
-    TRY_CTX(archive::Unpacked unpacked, unpack_draft(draft, file.get()),
+    TRY_CTX(archive::UnpackingObjects unpacking, start_unpacking(draft, file.get()),
             "layer '" + layer.path + "'");
-    TRY_VOID_CTX(check_layer(unpacked, layer, diff_id), "layer '" + layer.path + "'");
-    TRY_VOID(draft.finish(facts_of(unpacked)));
-    TRY_VOID(failpoint("store.load.layer"));
     made_.insert(diff_id);
-    drafts_.push_back(std::move(draft));
+    running_.push_back({&layer, diff_id, std::move(draft), std::move(unpacking)});
     return {};
   }
-  std::vector<LayerDraft> take() && { return std::move(drafts_); }
+  Result<std::vector<LayerDraft>> finish() && {
+    while (!running_.empty()) TRY_VOID(settle());
+    return std::move(drafts_);
+  }
 
  private:
-  // Not when it is here: with the very blob that the archive's manifest names, if there is one.
+  static constexpr size_t kAtOnce = 2;
+  struct Running {
+    const ArchivedLayer* layer;
+    Digest diff_id;
+    LayerDraft draft;
+    archive::UnpackingObjects unpacking;
+  };
+
+  Result<void> settle() {
+    Running first = std::move(running_.front());
+    running_.pop_front();
+    const std::string context = "layer '" + first.layer->path + "'";
+    TRY_CTX(archive::UnpackedObjects unpacked, first.unpacking.finish(), context);
+    TRY_VOID_CTX(check_layer(unpacked.layer, *first.layer, first.diff_id), context);
+    TRY_VOID(first.draft.finish(facts_of(unpacked.layer)));
+    TRY_VOID(failpoint("store.load.layer"));
+    drafts_.push_back(std::move(first.draft));
+    return {};
+  }
+  // Not when it is here: with the very blob that the archive's manifest names, unless that is the
+  // plain tar, which can be made again.
   Result<bool> is_needed(const ArchivedLayer& layer, const Digest& diff_id) {
     if (made_.contains(diff_id)) return false;
     TRY(bool here, store_.has_layer(diff_id));
     if (!here) return true;
+    if (!layer.descriptor || layer.descriptor->digest == diff_id) return false;
     TRY(std::vector<Blob> blobs, store_.blobs_of(diff_id));
-    if (!layer.descriptor) return blobs.empty();
     return std::ranges::find(blobs, layer.descriptor->digest, &Blob::digest) == blobs.end();
   }
 
   Store& store_;
   const ImageArchive& archive_;
   std::set<Digest> made_;
+  std::deque<Running> running_;
   std::vector<LayerDraft> drafts_;
 };
 
@@ -73,7 +97,7 @@ Result<std::vector<LayerDraft>> unpack_layers(Store& store, const ImageArchive& 
   for (const PlannedImage& image : images)
     for (size_t i = 0; i < image.layers.size(); ++i)
       TRY_VOID(drafts.add(image.layers[i], image.diff_ids[i]));
-  return std::move(drafts).take();
+  return std::move(drafts).finish();
 }
 
 std::vector<NewImage> new_images(const std::vector<PlannedImage>& planned) {

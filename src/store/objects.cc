@@ -25,12 +25,6 @@ Result<sys::Fd> objects_folder(const std::string& root) {
   return opened;
 }
 
-// Whether the file is as the store leaves objects.
-bool is_sealed(const struct stat& info) {
-  return S_ISREG(info.st_mode) && (info.st_mode & 07777) == kObjectMode && info.st_uid == 0 &&
-         info.st_gid == 0 && info.st_mtim.tv_sec == kObjectTime && info.st_mtim.tv_nsec == 0;
-}
-
 Result<void> seal(int fd, const struct stat& info) {
   if ((info.st_uid != 0 || info.st_gid != 0) && fchown(fd, 0, 0) != 0)
     return Error::from_errno(errno, "cannot set an object's owner");
@@ -124,8 +118,9 @@ ObjectState look_at_object(int objects, const ObjectRef& ref) {
   struct stat info{};
   if (fstatat(objects, object_name(ref.id).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return ObjectState::kMissing;
-  return is_sealed(info) && static_cast<uint64_t>(info.st_size) == ref.size ? ObjectState::kWhole
-                                                                            : ObjectState::kDamaged;
+  return tree::is_sealed_object(info) && static_cast<uint64_t>(info.st_size) == ref.size
+             ? ObjectState::kWhole
+             : ObjectState::kDamaged;
 }
 
 Result<ObjectState> read_object(int objects, const ObjectRef& ref) {
@@ -145,7 +140,10 @@ Result<bool> admit_file(const Places& places, int folder, const std::string& nam
   struct stat info{};
   if (fstat(file, &info) != 0) return Error::from_errno(errno, "cannot look at an object");
   const ObjectRef ref{id, static_cast<uint64_t>(info.st_size)};
-  if (look_at_object(places.objects.get(), ref) == ObjectState::kWhole) {
+  // By its content: a power cut may have left one that nobody had acknowledged yet with the right
+  // size and zeros.
+  TRY(ObjectState there, read_object(places.objects.get(), ref));
+  if (there == ObjectState::kWhole) {
     if (unlinkat(folder, name.c_str(), 0) != 0)
       return Error::from_errno(errno, "cannot drop an object that is there already");
     return false;
@@ -175,9 +173,11 @@ Result<Admitted> admit_objects(const Places& places, int entry) {
 }
 
 Result<void> remove_objects(const Places& places, const std::vector<ObjectRef>& objects) {
-  for (const ObjectRef& ref : objects)
+  for (const ObjectRef& ref : objects) {
     if (unlinkat(places.objects.get(), object_name(ref.id).c_str(), 0) != 0 && errno != ENOENT)
       return Error::from_errno(errno, "cannot remove object '" + object_hex(ref.id) + "'");
+    TRY_VOID(failpoint("store.object.removed"));
+  }
   return {};
 }
 

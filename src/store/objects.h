@@ -21,8 +21,8 @@
 
 namespace wherry::store {
 
-inline constexpr time_t kObjectTime = 1;
-inline constexpr mode_t kObjectMode = 0444;
+using tree::kObjectMode;
+using tree::kObjectTime;
 inline constexpr const char* kObjectsLock = "objects.lock";
 // In an entry of incoming/: what a helper has written, "new/<64 hex>".
 inline constexpr const char* kNewObjects = "objects";

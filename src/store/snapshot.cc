@@ -220,6 +220,7 @@ Result<void> NewTree::add(Store::State& state, const std::string& name,
   if (sys::exists_at(state.places.trees.get(), name)) return {};
   TRY(Incoming incoming, Incoming::create(state.places, state.database));
   TRY_VOID(write(incoming.directory()));
+  TRY_VOID(failpoint("store.snapshot.made"));
   TRY_CTX(Digest base, Digest::from_hex(snapshot_base(name)), "a snapshot's name");
   TRY_VOID(incoming.list({.trees = {std::move(base)}}, /*sync=*/false));
   made_.push_back({name, std::move(incoming)});

@@ -27,8 +27,7 @@ Error failed(std::string_view path) {
 
 // It is not there any more, or something else is.
 bool vanished(int error) {
-  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE ||
-         error == ENXIO;
+  return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE || error == ENXIO;
 }
 
 tree::Type type_of(mode_t mode) {
@@ -111,8 +110,8 @@ Result<bool> UpperReader::is_stub(int dir, const std::string& name, const std::s
 Result<int> UpperReader::current() {
   Level& level = levels_.back();
   if (level.fd) return level.fd.get();
-  Result<sys::Fd> again = sys::open_without_links(
-      upper_, level.path.empty() ? "." : level.path, O_RDONLY | O_DIRECTORY);
+  Result<sys::Fd> again = sys::open_without_links(upper_, level.path.empty() ? "." : level.path,
+                                                  O_RDONLY | O_DIRECTORY);
   if (!again && vanished(again.error().errnum())) return -1;
   if (!again) return fail(std::move(again), "cannot read " + shown_path(level.path));
   level.fd = std::move(*again);
@@ -208,8 +207,7 @@ Result<bool> UpperReader::look_at_file(int dir, const std::string& name) {
   return true;
 }
 
-Result<bool> UpperReader::look_at_link(int dir, const std::string& name,
-                                       const struct stat& info) {
+Result<bool> UpperReader::look_at_link(int dir, const std::string& name, const struct stat& info) {
   target_.resize(tree::kMaxTarget + 1);
   const ssize_t size = readlinkat(dir, name.c_str(), target_.data(), target_.size());
   if (size < 0) return vanished(errno) || errno == EINVAL ? Result<bool>(false) : failed(path_);

@@ -181,12 +181,11 @@ Result<LayerDraft> Store::copy_upper(int upper, const Stubs& stubs) {
   TRY(LayerDraft draft, new_layer());
   TRY(sys::Fd work, sys::open_at(draft.folder(), kWork, O_RDONLY | O_DIRECTORY));
   UpperReader reader(upper, stubs);
-  Checkout checkout(
-      tree::RecordKind::kLayer,
-      [&](const tree::Entry& entry, int dir, const std::string& name) {
-        return copy_file(entry, reader.file(), dir, name);
-      },
-      {.root = draft.tree(), .work = work.get()});
+  Checkout checkout(tree::RecordKind::kLayer,
+                    [&](const tree::Entry& entry, int dir, const std::string& name) {
+                      return copy_file(entry, reader.file(), dir, name);
+                    },
+                    {.root = draft.tree(), .work = work.get()});
   for (;;) {
     TRY(const tree::Entry* entry, reader.next());
     if (entry == nullptr) break;

@@ -83,7 +83,8 @@ Result<void> inherit_lower_root(const std::vector<std::string>& lower, const std
                                 int upper) {
   const std::string context =
       "cannot take over the root directory of '" + (lower.empty() ? metadata : lower[0]) + "'";
-  TRY_CTX(Fd place, lower.empty() ? mount_erofs(metadata) : open_file(lower[0], O_PATH | O_DIRECTORY),
+  TRY_CTX(Fd place,
+          lower.empty() ? mount_erofs(metadata) : open_file(lower[0], O_PATH | O_DIRECTORY),
           context);
   TRY_CTX(Fd root, open_at(place.get(), ".", O_RDONLY | O_DIRECTORY), context);
   struct stat info{};

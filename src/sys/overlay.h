@@ -43,8 +43,8 @@ Result<OverlayMount> mount_overlay(const Overlay& overlay);
 // A detached, read-only mount of an EROFS file.
 Result<Fd> mount_erofs(const std::string& file);
 
-// An upper shows its own root directory: gives it the owner, mode, user.* attributes and time of the
-// root of the stack below. `upper`: its descriptor.
+// An upper shows its own root directory: gives it the owner, mode, user.* attributes and time of
+// the root of the stack below. `upper`: its descriptor.
 Result<void> inherit_lower_root(const std::vector<std::string>& lower, const std::string& metadata,
                                 int upper);
 

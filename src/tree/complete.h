@@ -14,7 +14,8 @@ namespace wherry::tree {
 
 class Completer {
  public:
-  // `layer`: the entries of its record; `tree`: those of the chain that ends with it (tree/merge.h).
+  // `layer`: the entries of its record; `tree`: those of the chain that ends with it
+  // (tree/merge.h).
   Completer(Entries layer, Entries tree) : layer_(std::move(layer)), tree_(std::move(tree)) {}
 
   // The next entry of the layer, valid until the next call; null at the end. The first is the root.

@@ -5,12 +5,17 @@ import signal
 from base import IMAGE
 from builds import FROM, BuildTest
 from fault_points_test import FailpointTest
+from harness.store_check import check_store
 
 DOCKERFILE = FROM + "WORKDIR /w\nCOPY f /f\nRUN echo x > /x\nRUN true\nENV A=1\n"
 
 
 class Build(FailpointTest):
     share = 24
+    reaches = frozenset({
+        "archive.pack.entry", "build.copy.copied", "build.copy.entry", "build.copy.source", "build.digest.read",
+        "build.image.after", "build.image.before", "build.packed", "build.step.begin", "build.step.made",
+        "build.step.sealed", "store.image.before", "store.layer.synced", "store.object.moved"})
 
     def setUp(self):
         super().setUp()
@@ -27,7 +32,7 @@ class Build(FailpointTest):
             self.assertEqual(self.w.ok("run", "--rm", "victim:1", "cat", "/x"), "x\n")
         self.w.ok("build", "-t", "victim:1", str(self.context))
         self.assertEqual(self.w.ok("run", "--rm", "victim:1", "cat", "/f", "/x"), "contentx\n")
-        self.assertEqual(list((self.w.root / "incoming").iterdir()), [])
+        self.assertEqual(check_store(self.w.root), [])
         self.w.ok("rmi", "victim:1")
 
     def test_build_at_every_failpoint(self):

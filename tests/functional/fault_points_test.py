@@ -5,6 +5,7 @@ from base import IMAGE
 from faults import PROGRAMS, FaultTest, sample
 from harness import images
 from harness.invariants import ImageWitness
+from harness.store_check import check_store
 
 NAME = "victim"
 PORT = ("-p", "127.0.0.1:18090:80", "-p", "198.51.100.2:18090:80")
@@ -12,6 +13,9 @@ PORT = ("-p", "127.0.0.1:18090:80", "-p", "198.51.100.2:18090:80")
 
 class FailpointTest(FaultTest):
     share = 14  # cases of one command in the gate; --full has all
+    programs = PROGRAMS
+    # Failpoints of the store and the builder that the command must pass; a gate sees that each is in some loop.
+    reaches: frozenset[str] = frozenset()
 
     def prepare(self):
         """What the command needs; called before each case."""
@@ -25,13 +29,16 @@ class FailpointTest(FaultTest):
     def cases(self) -> list[tuple]:
         """(program, point, hit, action) of each hit of a failpoint."""
         found = []
-        for program in PROGRAMS:
+        for program in self.programs:
             self.prepare()
-            counts = collections.Counter(self.w.failpoint_hits(program, *self.command()))
+            counts = collections.Counter(self.failpoints(program))
             self.tidy()
             found += [(program, point, hit, action) for point, hits in counts.items()
                       for hit in range(1, min(hits, 8) + 1) for action in ("kill", "enospc", "eio")]
         return found
+
+    def failpoints(self, program: str) -> list[str]:
+        return self.w.failpoint_hits(program, *self.command())
 
     def tidy(self):
         self.to_rest()
@@ -39,6 +46,7 @@ class FailpointTest(FaultTest):
     def loop(self):
         cases = self.cases()
         self.assertGreater(len(cases), 8, "the command passes failpoints")
+        self.assertEqual(self.reaches - {point for _, point, _, _ in cases}, set(), "not passed")
         for program, point, hit, action in sample(cases, self.share, type(self).__name__):
             with self.subTest(program=program, point=point, hit=hit, action=action):
                 self.prepare()
@@ -176,8 +184,14 @@ class ImageFailpointTest(FailpointTest):
         for dangling in set(self.w.ok("images", "-q", "--no-trunc").split()) - {self.witness.id}:
             self.w.ok("rmi", "-f", dangling)
 
+    def after_a_fault(self):
+        super().after_a_fault()
+        self.assertEqual(check_store(self.w.root), [], "after the next command")
+
     def tidy(self):
         self.remove_other()
+        self.assertEqual(check_store(self.w.root), [])
+        self.assertEqual(self.w.try_run("fsck").returncode, 0)
         self.assertEqual(self.witness.check(), [])
         self.assertEqual(self.layer_names(), self.layers_at_rest)
         self.to_rest()
@@ -195,6 +209,11 @@ class ImageFailpointTest(FailpointTest):
 
 class Import(ImageFailpointTest):
     share = 20
+    reaches = frozenset({
+        "archive.blob.write", "archive.object.write", "archive.objects.record", "archive.unpack.entry",
+        "store.entry.emptied", "store.image.after", "store.image.before", "store.import.begin", "store.layer.renamed",
+        "store.layer.synced", "store.layer.unpacked", "store.object.moved", "store.snapshot.made",
+        "store.snapshot.renamed"})
 
     def command(self):
         return ["import", self.tar(), self.other]
@@ -232,6 +251,8 @@ class Tag(ImageFailpointTest):
 
 
 class RemoveImage(ImageFailpointTest):
+    reaches = frozenset({"store.entry.emptied", "store.object.removed", "store.remove.before", "store.remove.recorded"})
+
     def prepare(self):
         self.import_other()
 

@@ -2,6 +2,7 @@
 import hashlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -65,8 +66,10 @@ class PowerCutTest(FunctionalTest):
 
     def check_image(self, name: str, tar: pathlib.Path):
         """As it was imported, to the byte."""
-        for tree in self.w.layer_paths(name):
+        trees = self.w.layer_paths(name)
+        for tree in trees:
             self.assertEqual(images.wrong_files(tree, tar)[:10], [], name)
+        shutil.rmtree(trees[0].parent)
 
     def archive(self, name: str) -> pathlib.Path:
         """An OCI layout of one layer beside the disk."""

@@ -3,6 +3,7 @@
 
 #include "kernel/archive/tree_fixture.h"
 #include "sys/sha256.h"
+#include "tree/objects.h"
 #include "unit/archive/tar_builder.h"
 
 namespace wherry::archive {
@@ -38,6 +39,9 @@ class ObjectsTest : public TreeFixture {
       std::string hex = entry.path().filename();
       std::filesystem::create_directories(store + "/" + hex.substr(0, 2));
       std::filesystem::rename(entry.path(), store + "/" + hex.substr(0, 2) + "/" + hex.substr(2));
+      const timespec times[] = {{0, UTIME_OMIT}, {tree::kObjectTime, 0}};
+      std::string path = store + "/" + hex.substr(0, 2) + "/" + hex.substr(2);
+      ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
     }
   }
 };
@@ -79,6 +83,31 @@ TEST_F(ObjectsTest, ALayerBecomesObjectsAndComesBackInEveryCompression) {
   EXPECT_EQ(known->new_objects, 0u);
   EXPECT_EQ(known->record, unpacked->record);
   EXPECT_TRUE(std::filesystem::is_empty(again + "/objects"));
+}
+
+TEST_F(ObjectsTest, AFullDiskWhileTheBlobIsKeptIsAnError) {
+  setenv("WHERRY_FAILPOINT", "archive.blob.write:enospc", 1);
+  sys::Fd blob = new_file("blob");
+  auto unpacked = unpack(compress(TarBuilder().file("a").bytes(), "gzip"), incoming("full"),
+                         {.blob = blob.get()});
+  ASSERT_FALSE(unpacked);
+  EXPECT_EQ(unpacked.error().errnum(), ENOSPC) << unpacked.error().message();
+}
+
+TEST_F(ObjectsTest, PlainAndOldCompressionsAreKeptOnlyWhenTheirVeryBytesAreWanted) {
+  std::string tar = TarBuilder().file("a", std::string(100'000, 'q')).bytes();
+  for (const char* filter : {"none", "bzip2", "xz"})
+    for (bool exact : {false, true}) {
+      std::string bytes = std::string_view(filter) == "none" ? tar : compress(tar, filter);
+      sys::Fd blob = new_file(std::string(filter) + (exact ? "1" : "0"));
+      auto unpacked = unpack(bytes, incoming(std::string("kept-") + filter + (exact ? "1" : "0")),
+                             {.blob = blob.get(), .exact = exact});
+      ASSERT_TRUE(unpacked) << unpacked.error().message();
+      EXPECT_EQ(unpacked->layer.diff_id, sys::sha256(tar));
+      EXPECT_EQ(unpacked->layer.input, sys::sha256(bytes)) << filter;
+      rewind(blob);
+      EXPECT_TRUE(*sys::read_all(blob.get(), 1u << 20) == (exact ? bytes : "")) << filter;
+    }
 }
 
 TEST_F(ObjectsTest, AFullDiskAndADeathAreErrors) {

@@ -1,6 +1,7 @@
 // A store of one's own without root: tars become objects, records and recipes, and tars again.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "base/text.h"
 #include "sys/fd.h"
 #include "sys/sha256.h"
+#include "tree/objects.h"
 #include "tree/record.h"
 
 namespace wherry::archive {
@@ -112,6 +114,12 @@ class LayerFixture : public ::testing::Test {
     return std::move(*made);
   }
 
+  // As the store leaves objects.
+  static void seal(const std::string& path) {
+    const timespec times[] = {{0, UTIME_OMIT}, {tree::kObjectTime, 0}};
+    ASSERT_EQ(chmod(path.c_str(), tree::kObjectMode), 0);
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
   std::string object_path(const std::string& hex) const {
     return base_ + "/objects/" + hex.substr(0, 2) + "/" + hex.substr(2);
   }
@@ -129,6 +137,7 @@ class LayerFixture : public ::testing::Test {
       bytes += entry.file_size();
       std::filesystem::create_directory(base_ + "/objects/" + hex.substr(0, 2));
       std::filesystem::rename(entry.path(), object_path(hex));
+      seal(object_path(hex));
     }
     EXPECT_EQ(count, unpacked.new_objects);
     EXPECT_EQ(bytes, unpacked.new_bytes);

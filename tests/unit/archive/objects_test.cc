@@ -69,6 +69,34 @@ TEST_F(Objects, AnObjectThatHasLostItsEndIsMadeAgain) {
   EXPECT_EQ(read(path), "content");
 }
 
+TEST_F(Objects, AnObjectWithOtherBytesIsMadeAgain) {
+  for (size_t size : {7u, 3'000'000u}) {
+    const std::string content(size, 'c');
+    std::string tar = TarBuilder().file("a", content).bytes();
+    Layer layer = taken(tar);
+    std::string path = object_path(sys::sha256(content).hex());
+    std::string flipped = content;
+    flipped.back() ^= 1;
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    std::ofstream(path) << flipped;
+    seal(path);
+    Layer again = taken(tar);
+    EXPECT_EQ(again.unpacked.new_objects, 1u);
+    EXPECT_EQ(read(path), content);
+  }
+}
+
+TEST_F(Objects, AnObjectWithAnotherModeOrTimeIsMadeAgain) {
+  std::string tar = TarBuilder().file("a", "content").bytes();
+  Layer layer = taken(tar);
+  std::string path = object_path(sys::sha256("content").hex());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  EXPECT_EQ(taken(tar).unpacked.new_objects, 1u);
+  ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), nullptr, 0), 0);
+  EXPECT_EQ(taken(tar).unpacked.new_objects, 1u);
+  EXPECT_EQ(taken(tar).unpacked.new_objects, 0u);
+}
+
 TEST_F(Objects, TheLastOfSeveralEntriesOfAPathCounts) {
   Layer layer = taken(TarBuilder().file("a", "one").file("./a", "two").file("b", "x").bytes());
   EXPECT_EQ(layer.lines["a"], "f 0644 0:0 1000000000.000000000 3 'two'");
