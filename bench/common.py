@@ -20,13 +20,15 @@ from harness.wherry import Wherry  # noqa: E402
 IMAGE = "busybox:bench"
 
 
-def in_sandbox(main, suite: str = "bookworm") -> None:
-    """Runs main() in a private machine; `suite`: of the peers that it needs."""
+def in_sandbox(main, suite: str = "bookworm", debian: bool = False) -> None:
+    """Runs main() in a private machine; `suite`: of the peers that it needs; `debian`: it uses images.debian_tar()."""
     if "WHERRY_TEST_DISK" in os.environ:
         main()
     else:
         images.busybox_tar()  # made outside, where the package archive can be reached
         peers.tree(suite)
+        if debian:
+            images.debian_tar()
         sys.exit(sandbox.enter([sys.executable, *sys.argv]))
 
 

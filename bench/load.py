@@ -15,17 +15,13 @@ import sys
 import tarfile
 
 import common
+from harness import peers, trees
 
 _BASE = "debian:bookworm"
-_MIDDLE = "gcc libc6-dev git ca-certificates libpython3.11-stdlib"
 _DOCKERFILE = f"""FROM {_BASE}
-RUN apt-get update && apt-get install -y --no-install-recommends {_MIDDLE} && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+RUN apt-get update && apt-get install -y --no-install-recommends git python3 file && \\
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 RUN mkdir /app && head -c 4000000 /dev/urandom > /app/data && for i in $(seq 200); do echo $i > /app/$i; done
-"""
-_UPGRADE = f"""FROM {_BASE}
-RUN printf 'deb http://deb.debian.org/debian bookworm-updates main\\ndeb http://deb.debian.org/debian-security \\
-bookworm-security main\\n' > /etc/apt/sources.list.d/more.list && apt-get update && apt-get upgrade -y && \\
-rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 """
 
 
@@ -77,61 +73,73 @@ def cold() -> None:
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
 
 
+def bootstrap(w, name: str, *flags) -> None:
+    w.ok("bootstrap", _BASE, "--variant", "minbase", "-t", name, *flags, timeout=900,
+         env={"http_proxy": os.environ["WHERRY_TEST_PACKAGE_PROXY"]})
+
+
+def release_as_it_came_out() -> list[str]:
+    """bootstrap's flags for Debian without what came after the release: there is something to upgrade."""
+    return ["--mirror", trees.debian_sources("bookworm")[0].split()[-3]]
+
+
+def three_layers(archive: pathlib.Path) -> None:
+    w = common.Wherry()
+    bootstrap(w, _BASE)
+    w.ok("build", "-t", "three:1", "--build-arg", f"http_proxy={os.environ['WHERRY_TEST_PACKAGE_PROXY']}", "-",
+         input=_DOCKERFILE, timeout=900)
+    w.ok("save", "-o", archive, "three:1", timeout=300)
+    w.close()
+
+
+def ours(archive: pathlib.Path, rung: str | None) -> float:
+    # A new store each time: files are made slowly where ext4 has just deleted some.
+    w = common.Wherry(config={"storage-driver": rung} if rung else None)
+    w.ok("images")
+    cold()
+    spent = common.milliseconds(w.command("load", "-q", "-i", str(archive)), w.environment())
+    w.close()
+    return spent
+
+
+def theirs(archive: pathlib.Path, counter: list[int]) -> float:
+    counter.append(0)
+    with peers.Dockerd(scratch() / f"docker{len(counter)}") as docker, open(archive, "rb") as file:
+        cold()
+        spent = common.milliseconds(docker.command("load", "-q"), None, file)
+    return spent
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    proxy = os.environ["WHERRY_TEST_PACKAGE_PROXY"]
     archive, again = scratch() / "three.tar", scratch() / "again.tar"
-    maker = common.Wherry()
-    # Only the release as it came out: there is something to upgrade.
-    maker.ok("bootstrap", _BASE, "--variant", "minbase", "--mirror", "http://deb.debian.org/debian",
-             env={"http_proxy": proxy}, timeout=900)
-    for name, dockerfile in (("three:1", _DOCKERFILE), ("upgraded:1", _UPGRADE)):
-        maker.ok("build", "-t", name, "--build-arg", f"http_proxy={proxy}", "-", input=dockerfile, timeout=900)
-    maker.ok("save", "-o", archive, "three:1", timeout=300)
-    flat = {}
-    for name in (_BASE, "upgraded:1"):
-        flat[name] = scratch() / (name.split(":")[0] + ".tar")
-        maker.ok("run", "--rm", "--network", "none", "-v", f"{scratch()}:/out", name, "tar", "-C", "/", "--one-file-system",
-                 "--exclude=./out", "--exclude=./dev/*", "-cf", f"/out/{flat[name].name}", ".", timeout=300)
-    maker.close()
-
-    sides = {"best": common.Wherry(), "layers": common.Wherry(config={"storage-driver": "layers"})}
+    three_layers(archive)
+    w = common.Wherry()
     with common.dockerd() as docker:
-        common.print_versions(sides["best"], docker)
-
-        def ours(w) -> float:
-            subprocess.run(w.command("rmi", "-f", "three:1"), capture_output=True, env=w.environment())
-            cold()
-            return common.milliseconds(w.command("load", "-q", "-i", str(archive)), w.environment())
-
-        def theirs() -> float:
-            subprocess.run(docker.command("rmi", "-f", "three:1"), capture_output=True)
-            cold()
-            with open(archive, "rb") as file:
-                return common.milliseconds(docker.command("load", "-q"), None, file)
-
-        spent = common.interleaved(rounds, best=lambda: ours(sides["best"]), layers=lambda: ours(sides["layers"]),
-                                   theirs=theirs)
-    rung = re.search(r"Store: (.*)", sides["best"].ok("info")).group(1)
-    print(f"{archive.stat().st_size / 1e6:.0f} MB archive, {sized(sides['layers']) / 1e6:.0f} MB in the store")
+        common.print_versions(w, docker)
+    rung = re.search(r"Store: (.*)", w.ok("info")).group(1)
+    daemons = []
+    spent = common.interleaved(rounds, best=lambda: ours(archive, None), layers=lambda: ours(archive, "layers"),
+                               theirs=lambda: theirs(archive, daemons))
+    w.ok("load", "-q", "-i", archive, timeout=300)
+    sizes = [row["Size"] for row in map(json.loads, w.ok("images", "--format", "{{json .}}").splitlines())]
+    print(f"an archive of {archive.stat().st_size / 1e6:.0f} MB, {sizes[0]} on one side, {sized(w) / 1e6:.0f} MB in the store")
     common.print_pair(f"load, rung {rung}", spent["best"], spent["theirs"])
     common.print_pair("load, rung layers", spent["layers"], spent["theirs"])
 
-    w = sides["best"]
     packed_again(archive, again)
     before = {path.name for path in (w.root / "objects").glob("*/*")}
     w.ok("load", "-q", "-i", again, timeout=300)
     written = {path.name for path in (w.root / "objects").glob("*/*")} - before
     print(f"the same under other digests     {len(written)} objects written, {len(before)} were there")
     w.close()
-    sides["layers"].close()
 
     for rung in (rung, "layers"):
         w = common.Wherry(config={"storage-driver": rung})
-        w.ok("import", flat[_BASE], "first:1", timeout=300)
+        bootstrap(w, "first:1", *release_as_it_came_out())
         subprocess.run(["sync"], check=True)
         first = sized(w)
-        w.ok("import", flat["upgraded:1"], "second:1", timeout=300)
+        bootstrap(w, "second:1")
         subprocess.run(["sync"], check=True)
         grown = sized(w) - first
         print(f"second image, rung {rung:13} {grown / 1e6:.1f} MB on {first / 1e6:.1f} MB: {100 * grown / first:.1f} %")

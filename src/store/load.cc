@@ -1,6 +1,6 @@
 // Store::load: an image archive becomes images, all of them or none.
 #include <algorithm>
-#include <deque>
+#include <optional>
 #include <set>
 
 #include "base/failpoint.h"
@@ -39,38 +39,44 @@ class Drafts {
   Result<void> add(const ArchivedLayer& layer, const Digest& diff_id) {
     TRY(bool needed, is_needed(layer, diff_id));
     if (!needed) return {};
-    if (running_.size() >= kAtOnce) TRY_VOID(settle());
     TRY(sys::Fd file, archive_.file(layer.path));
     TRY(LayerDraft draft, store_.new_archive_layer());
+    TRY_VOID(wait());
     TRY_CTX(archive::UnpackingObjects unpacking, start_unpacking(draft, file.get()),
             "layer '" + layer.path + "'");
+    std::optional<Layer> before = std::move(last_);
+    last_.emplace(&layer, diff_id, std::move(draft), std::move(unpacking));
     made_.insert(diff_id);
-    running_.push_back({&layer, diff_id, std::move(draft), std::move(unpacking)});
-    return {};
+    return before ? admit(std::move(*before)) : Result<void>();
   }
   Result<std::vector<LayerDraft>> finish() && {
-    while (!running_.empty()) TRY_VOID(settle());
+    TRY_VOID(wait());
+    if (last_) TRY_VOID(admit(std::move(*last_)));
     return std::move(drafts_);
   }
 
  private:
-  static constexpr size_t kAtOnce = 2;
-  struct Running {
-    const ArchivedLayer* layer;
+  struct Layer {
+    const ArchivedLayer* from;
     Digest diff_id;
     LayerDraft draft;
     archive::UnpackingObjects unpacking;
+    std::optional<archive::Unpacked> unpacked = {};
   };
 
-  Result<void> settle() {
-    Running first = std::move(running_.front());
-    running_.pop_front();
-    const std::string context = "layer '" + first.layer->path + "'";
-    TRY_CTX(archive::UnpackedObjects unpacked, first.unpacking.finish(), context);
-    TRY_VOID_CTX(check_layer(unpacked.layer, *first.layer, first.diff_id), context);
-    TRY_VOID(first.draft.finish(facts_of(unpacked.layer)));
+  // For the one that is being unpacked.
+  Result<void> wait() {
+    if (!last_) return {};
+    const std::string context = "layer '" + last_->from->path + "'";
+    TRY_CTX(archive::UnpackedObjects unpacked, last_->unpacking.finish(), context);
+    last_->unpacked = std::move(unpacked.layer);
+    TRY_VOID_CTX(check_layer(*last_->unpacked, *last_->from, last_->diff_id), context);
+    return {};
+  }
+  Result<void> admit(Layer layer) {
+    TRY_VOID(layer.draft.finish(facts_of(*layer.unpacked)));
     TRY_VOID(failpoint("store.load.layer"));
-    drafts_.push_back(std::move(first.draft));
+    drafts_.push_back(std::move(layer.draft));
     return {};
   }
   // Not when it is here: with the very blob that the archive's manifest names, unless that is the
@@ -87,7 +93,7 @@ class Drafts {
   Store& store_;
   const ImageArchive& archive_;
   std::set<Digest> made_;
-  std::deque<Running> running_;
+  std::optional<Layer> last_;
   std::vector<LayerDraft> drafts_;
 };
 
