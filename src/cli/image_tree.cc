@@ -108,7 +108,9 @@ struct Sums {
 
 Row difference_row(const tree::Difference& difference) {
   Row row;
-  const tree::Entry& entry = difference.before != nullptr ? *difference.before : *difference.after;
+  const tree::Entry* shown = difference.before != nullptr ? difference.before : difference.after;
+  if (shown == nullptr) return row;
+  const tree::Entry& entry = *shown;
   const char* kind = difference.before == nullptr ? "A" : difference.after == nullptr ? "D" : "C";
   row.fields["Kind"] = kind;
   row.fields["Path"] = "/" + printable(std::string(entry.path));

@@ -82,8 +82,9 @@ Result<void> UpperReader::enter(std::string path, sys::Fd fd) {
   TRY_CTX(level.names, sys::list_dir(fd.get()), "cannot read " + shown_path(path));
   if (!stubs_.places.empty() && (path.empty() || stubs_.parents.contains(path))) {
     std::vector<std::string> names;
+    const std::string prefix = path.empty() ? path : path + "/";
     for (std::string& name : level.names) {
-      TRY(const bool stub, is_stub(fd.get(), name, path.empty() ? name : path + "/" + name));
+      TRY(const bool stub, is_stub(fd.get(), name, std::string(prefix).append(name)));
       if (!stub) names.push_back(std::move(name));
     }
     level.names = std::move(names);

@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import stat
+import subprocess
 import tarfile
+import unittest.mock
 
 from base import IMAGE, FunctionalTest
 from faults import FaultTest
@@ -429,8 +431,10 @@ class OnLayers(RungTest):
     def on(self, rung: str) -> tuple:
         """The same on another rung; the error where it does not work on this machine."""
         other = type("Other", (RungTest,), {"rung": rung, "runTest": lambda test: None})
+        disk = {"WHERRY_TEST_DISK": self.xfs()} if rung == "reflink" else {}
         try:
-            other.setUpClass()
+            with unittest.mock.patch.dict(os.environ, disk):
+                other.setUpClass()
             test = other()
             test.images_at_rest = set(test.images())
             found = test.check_image(), test.check_changes()
@@ -443,10 +447,21 @@ class OnLayers(RungTest):
         finally:
             other.doClassCleanups()
 
+    def xfs(self) -> str:
+        """A file system that shares blocks."""
+        place = self.scratch("xfs")
+        (place / "disk").mkdir()
+        for command in (["truncate", "-s", "320M", place / "image"],
+                        ["mkfs.xfs", "-q", "-m", "reflink=1", place / "image"],
+                        ["mount", "-o", "loop", place / "image", place / "disk"]):
+            subprocess.run(command, check=True)
+        self.addCleanup(subprocess.run, ["umount", place / "disk"], check=True)
+        return str(place / "disk")
+
     def test_image_and_changes_are_the_same_on_every_rung_that_works_here(self):
         here = self.check_image(), self.check_changes()
         found = {rung: self.on(rung) for rung in ("erofs", "farm", "reflink")}
-        self.assertTrue(found["erofs"] or found["farm"], "one of them works everywhere")
         for rung, tree in found.items():
-            if tree:
+            # Kernels before 6.16 have no rung erofs.
+            if tree or rung != "erofs":
                 self.assertEqual(tree, here, rung)
