@@ -10,6 +10,7 @@ import tarfile
 import unittest.mock
 
 from base import IMAGE, FunctionalTest
+from fault_limits_test import NO_SPACE, FullDiskTest
 from faults import FaultTest
 from harness import archives, images
 from harness.wherry import CommandFailed
@@ -259,6 +260,22 @@ class Faults(FaultTest):
                 self.remove_made()
                 self.assertEqual(os.listdir(self.w.root / "incoming"), [])
         self.w.ok("rm", "-f", name)
+
+
+class FullDisk(FullDiskTest):
+    def test_a_commit_without_room_says_so_and_leaves_nothing(self):
+        name = self.w.detached(IMAGE, "sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=4; sleep 1000")
+        self.w.wait_for(lambda: self.w.try_run("exec", name, "sh", "-c", "pidof sleep").returncode == 0)
+        self.fill(leave=1 << 20)
+        done = self.w.try_run("commit", name, "made")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("cannot commit container", done.stderr)
+        self.assertIn(NO_SPACE, done.stderr)
+        self.assertEqual(self.w.inspect(name)["State"]["Status"], "running")
+        self.assertEqual(os.listdir(self.w.root / "incoming"), [])
+        self.empty()
+        self.w.ok("commit", name, "made")
+        self.assertEqual(self.w.ok("run", "--rm", "made", "wc", "-c", "/big"), f"{4 << 20} /big\n")
 
 
 class Diff(CommitTest):
