@@ -10,7 +10,8 @@ constexpr const char* kColumns = "SELECT chain,tree,layers,entries,size FROM tre
 
 TreeRow tree_of(const Statement& row) {
   TreeRow tree{row.text(0), row.text(1), {}, row.integer(3), row.integer(4)};
-  for (std::string_view layer : split(row.text(2), ' ')) tree.layers.emplace_back(layer);
+  const std::string layers = row.text(2);
+  for (std::string_view layer : split(layers, ' ')) tree.layers.emplace_back(layer);
   return tree;
 }
 
