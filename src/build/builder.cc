@@ -45,12 +45,9 @@ Result<Digest> make(BuildState& build) {
   return image;
 }
 
-}  // namespace
-
-Result<Built> build(engine::BuildHost& host, const BuildOptions& options, Progress& progress) {
-  TraceScope trace("build");
+Result<Built> build_image(engine::BuildHost& host, const BuildOptions& options,
+                          Progress& progress) {
   TRY(store::Store * store, host.image_store());
-  TRY_VOID(host.take_back());
   BuildState state(host, *store, options, progress);
   Result<void> loaded = load(state);
   if (!loaded) {
@@ -61,6 +58,18 @@ Result<Built> build(engine::BuildHost& host, const BuildOptions& options, Progre
   std::string unconsumed = unconsumed_warning(state.file, state.build_args);
   if (!unconsumed.empty()) progress.warning(unconsumed);
   return Built{image, state.ran, state.cached};
+}
+
+}  // namespace
+
+Result<Built> build(engine::BuildHost& host, const BuildOptions& options, Progress& progress) {
+  TraceScope trace("build");
+  TRY_VOID(host.take_back());
+  Result<Built> built = build_image(host, options, progress);
+  // One layer's objects could not be taken away while another layer's were counted on.
+  if (!built) [[maybe_unused]]
+    Result<void> taken = host.take_back();
+  return built;
 }
 
 }  // namespace wherry::build

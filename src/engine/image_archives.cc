@@ -121,7 +121,11 @@ Result<std::vector<store::Store::Loaded>> LocalEngine::load(const LoadRequest& r
   TRY(store::Store * store, image_store());
   TRY_VOID(store->sweep());
   ensure_reserve(fds_.root.get());
-  return store->load(request.archive_fd, {request.source, request.platform});
+  auto loaded = store->load(request.archive_fd, {request.source, request.platform});
+  // One layer's objects could not be taken away while another layer's were counted on.
+  if (!loaded) [[maybe_unused]]
+    Result<void> swept = store->sweep();
+  return loaded;
 }
 
 Result<store::Store::Removed> LocalEngine::prune_images(bool all, const Filters& filters) {

@@ -19,6 +19,11 @@ NAME = "docker.io/library/loaded:1"
 
 
 class ArchiveTest(FunctionalTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.w.ok("save", "-o", "/dev/null", IMAGE)  # from now on its layer is kept as it travels
+
     def setUp(self):
         super().setUp()
         self.trees_at_rest = set(layer_trees(self.w))
