@@ -87,7 +87,10 @@ auto with_image(engine::Engine& engine, const RunRequest& request, Start start)
   auto started = start();
   if (started || !is_missing_image(started.error())) return started;
   if (request.pull == "never" || !is_pullable(image))
-    return Error(ErrorKind::kNotFound, fmt::format("No such image: {}", familiar(image)));
+    return Error(ErrorKind::kNotFound,
+                 fmt::format("No such image: {}{}{}", familiar(image),
+                             request.create.platform.empty() ? "" : " for platform ",
+                             request.create.platform));
   if (!request.quiet)
     print_error_text(fmt::format("Unable to find image '{}' locally\n", familiar(image)));
   TRY_VOID(pull_for(engine, request));

@@ -22,7 +22,7 @@ class ArchiveTest(FunctionalTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.w.ok("save", "-o", "/dev/null", IMAGE)  # from now on its layer is kept as it travels
+        cls.w.try_run("save", IMAGE, text=False)  # from now on its layer is kept as it travels
 
     def setUp(self):
         super().setUp()
@@ -151,9 +151,26 @@ class Load(ArchiveTest):
         data = archives.layout([archives.named({"mediaType": archives.INDEX, **index}, NAME)], archive).bytes()
         self.load(data)
         self.assertEqual(self.w.inspect("loaded:1")["Architecture"], "amd64")
-        self.load(data, "--platform", "linux/s390x")
-        self.assertEqual(self.w.inspect("loaded:1")["Architecture"], "s390x")
         self.refuse_platform(data)
+        mine = self.w.inspect("loaded:1")["Id"]
+        # Both are kept under the name; this machine's is the one that is meant.
+        self.load(data, "--platform", "linux/s390x")
+        self.assertEqual(self.w.inspect("loaded:1")["Id"], mine)
+        [other] = set(self.w.ok("images", "-q", "--no-trunc", "loaded:1").split()) - {mine}
+        self.assertEqual(self.w.inspect(other)["Architecture"], "s390x")
+        for platform, image in (("linux/amd64", mine), ("linux/s390x", other)):
+            name = self.w.ok("create", "--platform", platform, "loaded:1", "true").strip()
+            self.assertEqual(self.w.inspect(name)["Image"], image)
+            self.w.ok("rm", name)
+        self.assert_fails(self.w.try_run("create", "--pull", "never", "--platform", "linux/riscv64", "loaded:1", "true"),
+                          125, "no such image: loaded:1", "linux/riscv64")
+        self.assert_fails(self.w.try_run("create", "--platform", "a/b/c/d", "loaded:1", "true"), 125, "invalid platform")
+        self.assertEqual(self.w.ok("rmi", "loaded:1").count("Untagged: loaded:1"), 2)
+        # Alone, another platform's is what there is.
+        self.load(data, "--platform", "linux/s390x")
+        done = self.w.try_run("create", "loaded:1", "true")
+        self.assertIn("(linux/s390x) does not match the detected host platform (linux/amd64", done.stderr)
+        self.w.ok("rm", done.stdout.strip())
 
     def refuse_platform(self, data: bytes):
         done = self.w.try_run("load", "--platform", "linux/riscv64", input=data, text=False)
