@@ -20,13 +20,15 @@ from harness.wherry import Wherry  # noqa: E402
 IMAGE = "busybox:bench"
 
 
-def in_sandbox(main, suite: str = "bookworm") -> None:
-    """Runs main() in a private machine; `suite`: of the peers that it needs."""
+def in_sandbox(main, suite: str = "bookworm", debian: bool = False) -> None:
+    """Runs main() in a private machine; `suite`: of the peers that it needs; `debian`: it uses images.debian_tar()."""
     if "WHERRY_TEST_DISK" in os.environ:
         main()
     else:
         images.busybox_tar()  # made outside, where the package archive can be reached
         peers.tree(suite)
+        if debian:
+            images.debian_tar()
         sys.exit(sandbox.enter([sys.executable, *sys.argv]))
 
 
@@ -55,10 +57,9 @@ def print_versions(w: Wherry, docker: peers.Dockerd | None = None) -> None:
         print("dockerd", docker.ok("version", "--format", "{{.Server.Version}}").strip())
 
 
-def milliseconds(command: list[str], env=None) -> float:
+def milliseconds(command: list[str], env=None, stdin=subprocess.DEVNULL) -> float:
     begin = time.monotonic_ns()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, env=env)
+    done = subprocess.run(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     spent = (time.monotonic_ns() - begin) / 1e6
     if done.returncode != 0:
         raise RuntimeError(f"{command}: {done.returncode}: {done.stderr.decode()}")

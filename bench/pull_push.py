@@ -81,6 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if "WHERRY_TEST_DISK" not in os.environ:
-        images.debian_tar()
-    common.in_sandbox(main)
+    common.in_sandbox(main, debian=True)

@@ -1,7 +1,7 @@
 // wherry-unpack's main: confines itself, unpacks or packs, reports. See archive/unpack.h,
 // archive/objects.h, archive/pack.h and archive/rebuild.h.
 //
-//   wherry-unpack unpack [keep|keep-exact]
+//   wherry-unpack unpack
 //   wherry-unpack objects known|unknown MAX-ENTRIES [keep|keep-exact]
 //   wherry-unpack rebuild none|gzip|zstd [keep]
 //   wherry-unpack add [UID:GID]
@@ -46,19 +46,17 @@ int take_keep(Arguments& arguments, archive::UnpackRules* rules) {
   return archive::kUnpackBlobFd;
 }
 
-std::string unpack_into_directory(int blob, const archive::UnpackRules& rules) {
+std::string unpack_into_directory(const archive::UnpackRules& rules) {
   Result<archive::Worker> worker = archive::confine_unpacker(archive::kUnpackDirectoryFd);
   if (!worker) return not_confined<archive::Unpacked>(std::move(worker));
   return archive::report_of(archive::unpack(archive::kUnpackTarFd, archive::kUnpackDirectoryFd,
-                                            blob, std::move(*worker), rules));
+                                            std::move(*worker), rules));
 }
 
 // Each verb gives its report, or nothing when its arguments are wrong.
 std::optional<std::string> run_unpack(Arguments arguments) {
-  archive::UnpackRules rules;
-  int blob = take_keep(arguments, &rules);
   if (!arguments.empty()) return std::nullopt;
-  return unpack_into_directory(blob, rules);
+  return unpack_into_directory({});
 }
 
 std::optional<std::string> run_add(Arguments arguments) {
@@ -70,7 +68,7 @@ std::optional<std::string> run_add(Arguments arguments) {
     if (!uid || !gid || *uid >= UINT32_MAX || *gid >= UINT32_MAX) return std::nullopt;
     rules.owner = {static_cast<uint32_t>(*uid), static_cast<uint32_t>(*gid)};
   }
-  return unpack_into_directory(-1, rules);
+  return unpack_into_directory(rules);
 }
 
 std::optional<std::string> run_objects(Arguments arguments) {
@@ -133,7 +131,7 @@ constexpr Verb kVerbs[] = {{"unpack", run_unpack},
 
 int usage() {
   constexpr std::string_view kText =
-      "wherry-unpack is a helper of wherry: unpack [keep|keep-exact] | add [UID:GID] | "
+      "wherry-unpack is a helper of wherry: unpack | add [UID:GID] | "
       "objects known|unknown MAX-ENTRIES [keep|keep-exact] | rebuild none|gzip|zstd [keep] | "
       "pack none|gzip|zstd [seal] [keep]\n";
   static_cast<void>(sys::write_all(2, kText));

@@ -35,13 +35,14 @@ Result<UnpackingObjects> UnpackingObjects::start(const ObjectsJob& job) {
                                                   {job.blob, kUnpackBlobFd},
                                                   {job.store, kUnpackStoreFd},
                                                   {2, 2}}));
-  return UnpackingObjects(std::move(helper), std::move(blob), job.max_entries);
+  return UnpackingObjects(std::move(helper), std::move(blob), job);
 }
 
 Result<UnpackedObjects> UnpackingObjects::finish() {
   TRY(std::string report, helper_.wait());
   TRY(UnpackedObjects unpacked, parse_objects_report(report));
-  if (blob_) TRY_VOID(check_blob_size(blob_.get(), unpacked.layer.blob_size));
+  bool kept = exact_ || unpacked.layer.blob_compression != Compression::kNone;
+  if (blob_) TRY_VOID(check_blob_size(blob_.get(), kept ? unpacked.layer.blob_size : 0));
   // The root may be among them though the archive does not name it.
   if (unpacked.layer.entries > max_entries_ || unpacked.record_entries > max_entries_ + 1 ||
       unpacked.new_objects > max_entries_ || unpacked.new_bytes > kMaxBytes ||

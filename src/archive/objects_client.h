@@ -16,7 +16,7 @@ struct ObjectsJob {
   int directory = -1;  // empty, 0700, ours: gets objects/, tree and recipe
   int store = -1;      // the store's objects (xx/yyyy...); -1: every content is new
   int lock = -1;       // kept open by the helper as long as it lives
-  int blob = -1;       // as in UnpackJob
+  int blob = -1;       // an empty file for a gzip or zstd archive as it is; others are not kept
   bool exact = false;  // the blob is kept byte for byte, whatever its compression
   uint64_t max_entries = kMaxEntries;
 };
@@ -32,11 +32,15 @@ class UnpackingObjects {
   Result<UnpackedObjects> finish();
 
  private:
-  UnpackingObjects(HelperProcess helper, sys::Fd blob, uint64_t max_entries)
-      : helper_(std::move(helper)), blob_(std::move(blob)), max_entries_(max_entries) {}
+  UnpackingObjects(HelperProcess helper, sys::Fd blob, const ObjectsJob& job)
+      : helper_(std::move(helper)),
+        blob_(std::move(blob)),
+        exact_(job.exact),
+        max_entries_(job.max_entries) {}
 
   HelperProcess helper_;
   sys::Fd blob_;
+  bool exact_;
   uint64_t max_entries_;
 };
 

@@ -273,9 +273,9 @@ Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRule
   return {};
 }
 
-Result<Unpacked> unpack(int tar_fd, int root, int blob, Worker worker, const UnpackRules& rules) {
+Result<Unpacked> unpack(int tar_fd, int root, Worker worker, const UnpackRules& rules) {
   TreeWriter writer(root);
-  TRY(Unpacked unpacked, unpack_into(writer, {}, tar_fd, blob, std::move(worker), rules));
+  TRY(Unpacked unpacked, unpack_into(writer, {}, tar_fd, -1, std::move(worker), rules));
   unpacked.opaque = writer.opaque_directories();
   return unpacked;
 }

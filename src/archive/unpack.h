@@ -3,7 +3,6 @@
 // docs/design/unpack.md says how it is confined and why. Descriptors it is started with:
 //   0  the tar, plain or compressed        3  the directory, empty for a layer
 //   4  the report, a pipe                  5  a lock that lives as long as the process
-//   6  with the argument "keep" or "keep-exact": an empty file for the archive as it travels
 #pragma once
 
 #include <cstdint>
@@ -58,8 +57,8 @@ struct Unpacked {
   // What was read, to its end and with its compression: what a registry's descriptor names.
   Digest input;
   uint64_t input_size = 0;
-  // The layer as it travels: what was kept, if anything was; else what was read when it was plain,
-  // gzip, zstd or to be kept exactly; else (bzip2, xz) the plain tar.
+  // What was kept, or would have been: gzip, zstd, anything when its very bytes are wanted; else
+  // the plain tar.
   Digest blob;
   uint64_t blob_size = 0;
   Compression blob_compression = Compression::kNone;
@@ -74,9 +73,9 @@ Result<Unpacked> unpack_into(TreeSink& sink, std::function<Result<void>(std::str
                              int tar, int blob, Worker worker, const UnpackRules& rules);
 // The entries of a plain tar alone, for tests.
 Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules);
-// Unpacks what `tar` reads into the directory `root`; `blob` -1: nothing is kept. The process has
-// given up its rights before.
-Result<Unpacked> unpack(int tar, int root, int blob, Worker worker, const UnpackRules& rules = {});
+// Unpacks what `tar` reads into the directory `root`. The process has given up its
+// rights before.
+Result<Unpacked> unpack(int tar, int root, Worker worker, const UnpackRules& rules = {});
 
 // The report as bytes for the pipe, and back.
 std::string report_of(const Result<Unpacked>& result);

@@ -35,29 +35,21 @@ Result<void> check_blob_size(int blob, uint64_t size) {
 
 Result<Unpacking> Unpacking::start(const UnpackJob& job) {
   TRY(sys::Fd root, sys::open_at(job.directory, ".", O_RDONLY | O_DIRECTORY));
-  sys::Fd blob;
-  if (job.blob >= 0) {
-    blob.reset(fcntl(job.blob, F_DUPFD_CLOEXEC, 0));
-    if (!blob) return Error::from_errno(errno, "cannot keep a layer's blob open");
-  }
   std::vector<std::string> arguments{job.rules.layer ? "unpack" : "add"};
   if (job.rules.owner)
     arguments.push_back(std::to_string(job.rules.owner->first) + ":" +
                         std::to_string(job.rules.owner->second));
-  if (blob) arguments.emplace_back(job.rules.exact ? "keep-exact" : "keep");
   TRY(HelperProcess helper,
       HelperProcess::start(std::move(arguments), {{job.tar, kUnpackTarFd},
                                                   {job.directory, kUnpackDirectoryFd},
                                                   {job.lock, kUnpackLockFd},
-                                                  {job.blob, kUnpackBlobFd},
                                                   {2, 2}}));
-  return Unpacking(std::move(helper), std::move(root), std::move(blob));
+  return Unpacking(std::move(helper), std::move(root));
 }
 
 Result<Unpacked> Unpacking::finish() {
   TRY(std::string report, helper_.wait());
   TRY(Unpacked unpacked, parse_unpack_report(report));
-  if (blob_) TRY_VOID(check_blob_size(blob_.get(), unpacked.blob_size));
   TRY_VOID(mark_opaque(directory_.get(), unpacked.opaque));
   return unpacked;
 }

@@ -13,10 +13,6 @@ struct UnpackJob {
   int tar = -1;        // what the helper reads: a file or a pipe, plain or compressed
   int directory = -1;  // the tree is made in it; empty for a layer
   int lock = -1;       // kept open by the helper as long as it lives
-  // An empty file opened for writing: gets the tar as it travels. A gzip or zstd stream is copied
-  // byte for byte; plain, bzip2 and xz tars are compressed with gzip, unless the rules want them
-  // exactly. -1: not kept.
-  int blob = -1;
   UnpackRules rules = {};
 };
 
@@ -32,12 +28,11 @@ class Unpacking {
   Result<Unpacked> finish();
 
  private:
-  Unpacking(HelperProcess helper, sys::Fd directory, sys::Fd blob)
-      : helper_(std::move(helper)), directory_(std::move(directory)), blob_(std::move(blob)) {}
+  Unpacking(HelperProcess helper, sys::Fd directory)
+      : helper_(std::move(helper)), directory_(std::move(directory)) {}
 
   HelperProcess helper_;
   sys::Fd directory_;
-  sys::Fd blob_;
 };
 
 // start() and finish() in one.

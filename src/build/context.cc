@@ -71,10 +71,9 @@ void pump(std::string_view head, int from, int to) {
 Result<store::LayerDraft> unpack_context(const std::string& head, store::Store& store) {
   TRY(store::LayerDraft draft, store.new_layer());
   TRY(sys::Pipe pipe, sys::make_pipe());
-  TRY(archive::Unpacking helper, archive::Unpacking::start({.tar = pipe.read.get(),
-                                                            .directory = draft.tree(),
-                                                            .lock = draft.lock_fd(),
-                                                            .blob = -1}));
+  TRY(archive::Unpacking helper,
+      archive::Unpacking::start(
+          {.tar = pipe.read.get(), .directory = draft.tree(), .lock = draft.lock_fd()}));
   pipe.read.reset();
   pump(head, STDIN_FILENO, pipe.write.get());
   pipe.write.reset();

@@ -90,8 +90,8 @@ constexpr CommandSpec kCommands[] = {
      &kLoadFlags, 0, 0, load_images},
     {"image prune", "[OPTIONS]", "Remove images without a name that no container uses",
      &kImagePruneFlags, 0, 0, prune_images},
-    {"diff|image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images", &kDiffFlags,
-     2, 2, show_differences},
+    {"diff|image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images",
+     &kDiffFlags, 2, 2, show_differences},
     {"image tree", "[OPTIONS] IMAGE [PATH]", "Show the files of an image and its tree's digest",
      &kTreeFlags, 1, 2, show_image_tree},
     {"du|image du", "[OPTIONS] [IMAGE...]", "Show what images cost alone, and what they share",
@@ -127,9 +127,9 @@ constexpr std::string_view kGroups[] = {"container", "image",  "builder", "build
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "commit",  "compose", "context", "cp",     "events",    "export", "manifest",
-    "network", "plugin",  "port",    "search", "stats",  "swarm",     "top",    "trust",
-    "update",  "node",    "service", "stack",  "secret", "checkpoint"};
+    "commit",  "compose", "context", "cp",      "events", "export", "manifest",
+    "network", "plugin",  "port",    "search",  "stats",  "swarm",  "top",
+    "trust",   "update",  "node",    "service", "stack",  "secret", "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');

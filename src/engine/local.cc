@@ -79,8 +79,8 @@ LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Data
 
 Result<store::Store*> LocalEngine::store() {
   if (!store_) {
-    TRY(store::Store opened, store::Store::open(database_, paths_.root,
-                                                  {fds_.run.get(), options_.storage_driver}));
+    TRY(store::Store opened,
+        store::Store::open(database_, paths_.root, {fds_.run.get(), options_.storage_driver}));
     store_.emplace(std::move(opened));
   }
   return &*store_;

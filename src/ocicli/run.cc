@@ -48,14 +48,13 @@ Result<int> run_foreground(const BundleRequest& request, Call& call) {
   if (subreaper) TRY_VOID(become_subreaper());
   TRY(SignalRelay signals, SignalRelay::block());
   TRY(Created created, create_container(request, call, /*detached=*/false));
-  Result<int> code = 0;
   if (Result<void> started = start(created, request, /*detached=*/false); !started) {
-    code = std::move(started.error());
-  } else {
-    // Others may look, pause and kill meanwhile.
-    created.dir.unlock();
-    code = attend_to_end(created, signals, subreaper);
+    give_up(created, call.log);
+    return std::move(started.error());
   }
+  // Others may look, pause and kill meanwhile.
+  created.dir.unlock();
+  Result<int> code = attend_to_end(created, signals, subreaper);
   if (call.flags.boolean("keep") && code) return code;
   TRY(std::optional<ContainerDir> mine, ContainerDir::lock_remains(call.globals.root, request.id));
   // Deleted by force meanwhile, and perhaps made anew by somebody.

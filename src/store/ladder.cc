@@ -60,9 +60,9 @@ Result<void> write_probe_image(int image, const tree::ObjectId& object) {
 }
 
 tree::ObjectId probe_object() {
-  tree::ObjectId id{};
-  SHA256(reinterpret_cast<const unsigned char*>(kProbeText.data()), kProbeText.size(), id.data());
-  return id;
+  sys::Sha256 hash;
+  hash.update(kProbeText);
+  return hash.finish_bytes();
 }
 
 Error not_followed(const std::string& what) {

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "base/trace.h"
 #include "store/layer_folder.h"
 #include "store/look.h"
 #include "store/store_state.h"
@@ -86,10 +87,16 @@ Result<void> LayerDraft::seal() {
   return note_proven(*places_, folder());
 }
 
-Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd) {
   TRY(archive::ObjectsJob job, draft.job());
   job.tar = tar_fd;
-  TRY(archive::UnpackedObjects unpacked, archive::run_unpack_objects(job));
+  return archive::UnpackingObjects::start(job);
+}
+
+Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
+  TraceScope trace("store.unpack");
+  TRY(archive::UnpackingObjects unpacking, start_unpacking(draft, tar_fd));
+  TRY(archive::UnpackedObjects unpacked, unpacking.finish());
   return std::move(unpacked.layer);
 }
 
@@ -100,8 +107,11 @@ Result<archive::ObjectsJob> LayerDraft::job() {
 }
 
 LayerFacts facts_of(const archive::Unpacked& layer) {
-  return {layer.diff_id, layer.tar_size,
-          Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)}};
+  LayerFacts facts{layer.diff_id, layer.tar_size, {}};
+  // Anything else was not kept.
+  if (layer.blob_compression != archive::Compression::kNone)
+    facts.blob = Blob{layer.blob, layer.blob_size, media_type_of(layer.blob_compression)};
+  return facts;
 }
 
 std::string media_type_of(archive::Compression compression) {

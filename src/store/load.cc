@@ -1,5 +1,6 @@
 // Store::load: an image archive becomes images, all of them or none.
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/failpoint.h"
@@ -29,7 +30,8 @@ Result<void> check_layer(const archive::Unpacked& unpacked, const ArchivedLayer&
   return {};
 }
 
-// The drafts of an archive's layers; each layer once.
+// The drafts of an archive's layers; each layer once. While one is admitted to the store, the next
+// is being unpacked.
 class Drafts {
  public:
   Drafts(Store& store, const ImageArchive& archive) : store_(store), archive_(archive) {}
@@ -39,31 +41,59 @@ class Drafts {
     if (!needed) return {};
     TRY(sys::Fd file, archive_.file(layer.path));
     TRY(LayerDraft draft, store_.new_archive_layer());
-    TRY_CTX(archive::Unpacked unpacked, unpack_draft(draft, file.get()),
+    TRY_VOID(wait());
+    TRY_CTX(archive::UnpackingObjects unpacking, start_unpacking(draft, file.get()),
             "layer '" + layer.path + "'");
-    TRY_VOID_CTX(check_layer(unpacked, layer, diff_id), "layer '" + layer.path + "'");
-    TRY_VOID(draft.finish(facts_of(unpacked)));
-    TRY_VOID(failpoint("store.load.layer"));
+    std::optional<Layer> before = std::move(last_);
+    last_.emplace(&layer, diff_id, std::move(draft), std::move(unpacking));
     made_.insert(diff_id);
-    drafts_.push_back(std::move(draft));
-    return {};
+    return before ? admit(std::move(*before)) : Result<void>();
   }
-  std::vector<LayerDraft> take() && { return std::move(drafts_); }
+  Result<std::vector<LayerDraft>> finish() && {
+    TRY_VOID(wait());
+    if (last_) TRY_VOID(admit(std::move(*last_)));
+    return std::move(drafts_);
+  }
 
  private:
-  // Not when it is here: with the very blob that the archive's manifest names, if there is one.
+  struct Layer {
+    const ArchivedLayer* from;
+    Digest diff_id;
+    LayerDraft draft;
+    archive::UnpackingObjects unpacking;
+    std::optional<archive::Unpacked> unpacked = {};
+  };
+
+  // For the one that is being unpacked.
+  Result<void> wait() {
+    if (!last_) return {};
+    const std::string context = "layer '" + last_->from->path + "'";
+    TRY_CTX(archive::UnpackedObjects unpacked, last_->unpacking.finish(), context);
+    last_->unpacked = std::move(unpacked.layer);
+    TRY_VOID_CTX(check_layer(*last_->unpacked, *last_->from, last_->diff_id), context);
+    return {};
+  }
+  Result<void> admit(Layer layer) {
+    TRY_VOID(layer.draft.finish(facts_of(*layer.unpacked)));
+    TRY_VOID(failpoint("store.load.layer"));
+    drafts_.push_back(std::move(layer.draft));
+    return {};
+  }
+  // Not when it is here: with the very blob that the archive's manifest names, unless that is the
+  // plain tar, which can be made again.
   Result<bool> is_needed(const ArchivedLayer& layer, const Digest& diff_id) {
     if (made_.contains(diff_id)) return false;
     TRY(bool here, store_.has_layer(diff_id));
     if (!here) return true;
+    if (!layer.descriptor || layer.descriptor->digest == diff_id) return false;
     TRY(std::vector<Blob> blobs, store_.blobs_of(diff_id));
-    if (!layer.descriptor) return blobs.empty();
     return std::ranges::find(blobs, layer.descriptor->digest, &Blob::digest) == blobs.end();
   }
 
   Store& store_;
   const ImageArchive& archive_;
   std::set<Digest> made_;
+  std::optional<Layer> last_;
   std::vector<LayerDraft> drafts_;
 };
 
@@ -73,7 +103,7 @@ Result<std::vector<LayerDraft>> unpack_layers(Store& store, const ImageArchive& 
   for (const PlannedImage& image : images)
     for (size_t i = 0; i < image.layers.size(); ++i)
       TRY_VOID(drafts.add(image.layers[i], image.diff_ids[i]));
-  return std::move(drafts).take();
+  return std::move(drafts).finish();
 }
 
 std::vector<NewImage> new_images(const std::vector<PlannedImage>& planned) {

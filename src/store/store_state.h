@@ -47,6 +47,7 @@ Result<FoundImage> find_image(state::Database& database, std::string_view name_o
 Result<Image> image_of(state::Database& database, state::ImageRow row);
 
 // A foreign tar into a draft, its blob kept; and what finish() wants to know of it.
+Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd);
 Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd);
 LayerFacts facts_of(const archive::Unpacked& layer);
 std::string media_type_of(archive::Compression compression);

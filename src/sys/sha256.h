@@ -16,7 +16,7 @@ class Sha256 {
  public:
   Sha256();
   void update(std::string_view data);
-  Digest finish();  // ends the stream; the object is spent
+  Digest finish();                         // ends the stream; the object is spent
   std::array<uint8_t, 32> finish_bytes();  // likewise
 
  private:

@@ -1,5 +1,6 @@
 """kill -9 and SIGSTOP of the CLI and of monitors, at random times and at chosen ones."""
 import os
+import pathlib
 import select
 import signal
 import subprocess
@@ -249,6 +250,7 @@ class StoppedClient(FaultTest):
 
     def test_when_it_is_killed_the_container_goes_on(self):
         self.end_client()
-        size = len(self.w.ok("logs", "flood"))
-        self.w.wait_for(lambda: len(self.w.ok("logs", "flood")) > size)
+        log = pathlib.Path(self.w.inspect("flood")["LogPath"])
+        size = log.stat().st_size
+        self.w.wait_for(lambda: log.stat().st_size > size)
         self.assertTrue(self.w.inspect("flood")["State"]["Running"])

@@ -187,8 +187,8 @@ class FewDescriptors(FaultTest):
                 self.to_rest()
         self.assertGreaterEqual(worked, 2)
 
-    def test_images_can_be_imported_with_32(self):
-        done = self.limited(32, "import", images.padded_tar(), "other:test")
+    def test_images_can_be_imported_with_40(self):
+        done = self.limited(40, "import", images.padded_tar(), "other:test")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.w.ok("rmi", "other:test")
         self.to_rest()

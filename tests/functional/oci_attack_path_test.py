@@ -125,6 +125,7 @@ class MountTargets(HostilePaths):
             for folder in (volume / "place", volume / "link"):
                 shutil.rmtree(folder / "made", ignore_errors=True)
         self.assertEqual(self.state("b")["status"], "running")
+        self.oci_ok("delete", "--force", "b")  # it would exchange them under the clean-up
 
 
 class Procfs(HostilePaths):

@@ -120,6 +120,19 @@ oci("delete", "a")
 
 
 class Run(OciTest):
+    def test_a_program_that_the_kernel_refuses_is_told_and_leaves_nothing(self):
+        """What create cannot see: the program is there and executable."""
+        for name, text, words in (("script", "#!/nothere\n", "no such file or directory"),
+                                  ("noise", "\x01\x02", "exec format error")):
+            program = self.rootfs / name
+            program.write_text(text)
+            program.chmod(0o755)
+            self.addCleanup(program.unlink)
+            for flags in ([], ["--detach"], ["--keep"]):
+                with self.subTest(name=name, flags=flags):
+                    self.oci_fails("run", *flags, "--bundle", self.bundle(config(f"/{name}")), "a", says=words)
+                    self.assertEqual(self.oci_ok("list", "-q"), "")
+
     def test_run_gives_the_programs_code_and_streams_and_leaves_nothing(self):
         bundle = self.bundle(config("sh", "-c", "cat; echo oops >&2; exit 42"))
         done = self.oci("run", "--bundle", bundle, "a", input="through\n")

@@ -26,18 +26,25 @@ class CommandFailed(AssertionError):
 
 
 class Wherry:
-    """`root` and `run_root` are made below the sandbox's disk and tmpfs, or below `disk` and `run`."""
+    """`root` and `run_root` are made below the sandbox's disk and tmpfs, or below `disk` and `run`.
 
-    def __init__(self, disk: str | None = None, run: str | None = None):
+    `config`: what a configuration file says; empty: none is read."""
+
+    def __init__(self, disk: str | None = None, run: str | None = None, config: dict | None = None):
         self.program = bin_dir() / "wherry"
         self._parents = []
         for parent in (disk or os.environ["WHERRY_TEST_DISK"], run or os.environ["WHERRY_TEST_RUN"]):
             self._parents.append(pathlib.Path(tempfile.mkdtemp(prefix="w-", dir=parent)))
         self.root = self._parents[0] / "root"
         self.run_root = self._parents[1] / "run"
+        self._options = []
+        if config:
+            file = self._parents[1] / "config.json"
+            file.write_text(json.dumps(config))
+            self._options = ["--config", str(file)]
 
     def command(self, *args) -> list[str]:
-        return [str(self.program), "--root", str(self.root), "--run-root", str(self.run_root),
+        return [str(self.program), *self._options, "--root", str(self.root), "--run-root", str(self.run_root),
                 *map(str, args)]
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -85,6 +85,31 @@ TEST_F(ObjectsTest, ALayerBecomesObjectsAndComesBackInEveryCompression) {
   EXPECT_TRUE(std::filesystem::is_empty(again + "/objects"));
 }
 
+TEST_F(ObjectsTest, AFullDiskWhileTheBlobIsKeptIsAnError) {
+  setenv("WHERRY_FAILPOINT", "archive.blob.write:enospc", 1);
+  sys::Fd blob = new_file("blob");
+  auto unpacked = unpack(compress(TarBuilder().file("a").bytes(), "gzip"), incoming("full"),
+                         {.blob = blob.get()});
+  ASSERT_FALSE(unpacked);
+  EXPECT_EQ(unpacked.error().errnum(), ENOSPC) << unpacked.error().message();
+}
+
+TEST_F(ObjectsTest, PlainAndOldCompressionsAreKeptOnlyWhenTheirVeryBytesAreWanted) {
+  std::string tar = TarBuilder().file("a", std::string(100'000, 'q')).bytes();
+  for (const char* filter : {"none", "bzip2", "xz"})
+    for (bool exact : {false, true}) {
+      std::string bytes = std::string_view(filter) == "none" ? tar : compress(tar, filter);
+      sys::Fd blob = new_file(std::string(filter) + (exact ? "1" : "0"));
+      auto unpacked = unpack(bytes, incoming(std::string("kept-") + filter + (exact ? "1" : "0")),
+                             {.blob = blob.get(), .exact = exact});
+      ASSERT_TRUE(unpacked) << unpacked.error().message();
+      EXPECT_EQ(unpacked->layer.diff_id, sys::sha256(tar));
+      EXPECT_EQ(unpacked->layer.input, sys::sha256(bytes)) << filter;
+      rewind(blob);
+      EXPECT_TRUE(*sys::read_all(blob.get(), 1u << 20) == (exact ? bytes : "")) << filter;
+    }
+}
+
 TEST_F(ObjectsTest, AFullDiskAndADeathAreErrors) {
   std::string tar = TarBuilder().file("a", "one").bytes();
   setenv("WHERRY_FAILPOINT", "archive.object.write:enospc", 1);

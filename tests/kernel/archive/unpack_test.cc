@@ -17,52 +17,26 @@ class UnpackTest : public TreeFixture {
     rewind(fd);
     return fd;
   }
-  Result<Unpacked> unpack(const std::string& bytes, int blob = -1) {
+  Result<Unpacked> unpack(const std::string& bytes) {
     std::string tree = make_tree("tree" + std::to_string(++files_));
     sys::Fd tar = file_of(bytes), directory = open(tree);
-    return run_unpack({.tar = tar.get(), .directory = directory.get(), .blob = blob});
+    return run_unpack({.tar = tar.get(), .directory = directory.get()});
   }
   int files_ = 0;
 };
 
-TEST_F(UnpackTest, WhatTravelledIsDigestedToItsEndAndKeptWhenAsked) {
+TEST_F(UnpackTest, WhatTravelledIsDigestedToItsEnd) {
   std::string tar = TarBuilder().file("a", std::string(100'000, 'q')).bytes();
   for (const char* filter : {"gzip", "zstd"}) {
     std::string bytes = compress(tar, filter);
-    sys::Fd blob = new_file(filter);
-    for (int fd : {-1, blob.get()}) {
-      Result<Unpacked> unpacked = unpack(bytes, fd);
-      ASSERT_TRUE(unpacked) << unpacked.error().message();
-      EXPECT_EQ(unpacked->diff_id, sys::sha256(tar));
-      EXPECT_EQ(unpacked->input, sys::sha256(bytes));
-      EXPECT_EQ(unpacked->input_size, bytes.size());
-      EXPECT_EQ(unpacked->blob, sys::sha256(bytes));
-      EXPECT_EQ(unpacked->blob_size, bytes.size());
-      EXPECT_EQ(compression_name(unpacked->blob_compression), filter);
-    }
-    rewind(blob);
-    EXPECT_TRUE(*sys::read_all(blob.get(), 1u << 20) == bytes);
-  }
-}
-
-TEST_F(UnpackTest, PlainAndOldCompressionsAreKeptAsGzip) {
-  std::string tar = TarBuilder().file("a", std::string(100'000, 'q')).bytes();
-  for (const char* filter : {"none", "bzip2", "xz"}) {
-    std::string bytes = std::string_view(filter) == "none" ? tar : compress(tar, filter);
-    sys::Fd blob = new_file(filter);
-    Result<Unpacked> unpacked = unpack(bytes, blob.get());
+    Result<Unpacked> unpacked = unpack(bytes);
     ASSERT_TRUE(unpacked) << unpacked.error().message();
-    EXPECT_EQ(unpacked->input, sys::sha256(bytes)) << filter;
-    EXPECT_EQ(unpacked->blob_compression, Compression::kGzip);
-    rewind(blob);
-    std::string kept = *sys::read_all(blob.get(), 1u << 20);
-    EXPECT_EQ(unpacked->blob, sys::sha256(kept));
-    Result<Unpacked> again = unpack(kept);
-    ASSERT_TRUE(again) << again.error().message();
-    EXPECT_EQ(again->diff_id, sys::sha256(tar));
-    Result<Unpacked> dropped = unpack(bytes);
-    EXPECT_EQ(dropped->blob, sys::sha256(tar)) << filter;
-    EXPECT_EQ(dropped->blob_compression, Compression::kNone);
+    EXPECT_EQ(unpacked->diff_id, sys::sha256(tar));
+    EXPECT_EQ(unpacked->input, sys::sha256(bytes));
+    EXPECT_EQ(unpacked->input_size, bytes.size());
+    EXPECT_EQ(unpacked->blob, sys::sha256(bytes));
+    EXPECT_EQ(unpacked->blob_size, bytes.size());
+    EXPECT_EQ(compression_name(unpacked->blob_compression), filter);
   }
 }
 
@@ -114,14 +88,6 @@ TEST_F(UnpackTest, OneThatIsDroppedIsKilledAndReaped) {
     EXPECT_NE(children(), "");
   }
   EXPECT_EQ(children(), "");
-}
-
-TEST_F(UnpackTest, AFullDiskWhileTheBlobIsKeptIsAnError) {
-  setenv("WHERRY_FAILPOINT", "archive.blob.write:enospc", 1);
-  sys::Fd blob = new_file("blob");
-  Result<Unpacked> unpacked = unpack(compress(TarBuilder().file("a").bytes(), "gzip"), blob.get());
-  ASSERT_FALSE(unpacked);
-  EXPECT_EQ(unpacked.error().errnum(), ENOSPC) << unpacked.error().message();
 }
 
 TEST_F(UnpackTest, ZerosBehindTheEndAreBoundedInEveryFormat) {

@@ -213,7 +213,8 @@ TEST_F(CommitTest, TwoProcessesMayCommitTheSameLayer) {
       LayerDraft draft = draft_of("same");
       char byte = 0;
       [[maybe_unused]] ssize_t end = read(go.read.get(), &byte, 1);
-      bool made{store_->commit(list(std::move(draft)), image_of({"same"}, "n" + std::to_string(i)))};
+      bool made{
+          store_->commit(list(std::move(draft)), image_of({"same"}, "n" + std::to_string(i)))};
       _exit(made ? 0 : 1);
     }
     children.push_back(pid);
@@ -297,21 +298,19 @@ TEST_F(CommitTest, BlobSourcesAreRememberedWithTheBlob) {
   EXPECT_TRUE(store_->blob_sources(blob_of("a").digest)->empty());
 }
 
-TEST_F(CommitTest, AnImportKeepsItsTarCompressed) {
+TEST_F(CommitTest, AnImportKeepsNoTarAndMakesItAgain) {
   std::string tar = TarBuilder().file("f", std::string(100'000, 'x')).bytes();
   Result<Image> image = import(tar);
   ASSERT_TRUE(image) << image.error().message();
-  Result<oci::Manifest> manifest = oci::parse_manifest(image->manifest_json);
+  EXPECT_EQ(names_in("blobs/sha256"), "");
+  Result<oci::Manifest> manifest = oci::parse_manifest(*store_->distributable_manifest(*image));
   ASSERT_TRUE(manifest);
   EXPECT_EQ(manifest->layers.front().media_type, oci::kMediaTypeLayerGzip);
-  EXPECT_EQ(names_in("blobs/sha256"), manifest->layers.front().digest.hex());
   sys::Fd blob = std::move(*store_->open_blob(manifest->layers.front().digest));
   Result<std::string> bytes = sys::read_all(blob.get(), 1u << 20);
   ASSERT_TRUE(bytes);
   EXPECT_EQ(sys::sha256(*bytes), manifest->layers.front().digest);
-  EXPECT_EQ(static_cast<int64_t>(bytes->size()), manifest->layers.front().size);
   EXPECT_LT(bytes->size(), tar.size() / 10);
-  EXPECT_EQ(*store_->distributable_manifest(*image), image->manifest_json);
 }
 
 TEST_F(CommitTest, ABuiltLayerIsPackedWhenItIsNeededAndKept) {
