@@ -75,7 +75,8 @@ class DamageTest(FaultTest):
         self.bring()
         self.layer = (self.layer_names() - before[0]).pop()
         self.tree = self.w.root / "trees" / (self.names("trees") - before[1]).pop()
-        self.blob = self.w.root / "blobs" / "sha256" / (self.names("blobs/sha256") - before[2]).pop()
+        # Of what came compressed.
+        self.blobs = [self.w.root / "blobs" / "sha256" / name for name in self.names("blobs/sha256") - before[2]]
         # In this boot it has run, so that it is known.
         self.runs()
 
@@ -217,22 +218,23 @@ class Loaded(DamageTest):
         self.whole()
 
     def test_a_blob(self):
+        blob, = self.blobs
         for plant in (flip, truncate, pathlib.Path.unlink):
             with self.subTest(plant.__name__):
-                plant(self.blob)
-                self.found(f"sha256:{self.blob.name}", self.image, "load or pull it again",
+                plant(blob)
+                self.found(f"sha256:{blob.name}", self.image, "load or pull it again",
                            quick=plant is not flip)
                 self.runs()
                 self.w.try_run("fsck", "--repair")
                 self.assertEqual(self.w.try_run("fsck").returncode, 0)
                 self.bring()
                 self.whole()
-                self.assertTrue(self.blob.exists())
+                self.assertTrue(blob.exists())
 
     def test_what_is_not_there_for_save_is_said(self):
         self.object().unlink()
         self.w.try_run("fsck", "--repair")
-        self.blob.unlink()
+        self.blobs[0].unlink()
         done = self.w.try_run("save", self.image, "-o", str(self.scratch("out") / "saved.tar"))
         self.assertEqual(done.returncode, 1)
 

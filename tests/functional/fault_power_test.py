@@ -159,7 +159,7 @@ class AfterAcknowledgement(PowerCutTest):
         self.w.ok("load", "-i", archive)
         self.cut()
         self.check_image(OTHER, images.padded_tar())
-        self.check_blobs(2)
+        self.check_blobs(1)
         self.check_usable()
 
     def test_tag(self):
@@ -291,10 +291,10 @@ class AtRandomTimes(PowerCutTest):
                 self.assertTrue(there or not acknowledged, "acknowledged and lost")
                 self.w.ok("load", "-i", archive)
                 self.check_image(OTHER, tar)
-                self.check_blobs(2)
+                self.check_blobs(1)
                 self.w.ok("rmi", "-f", OTHER)
                 self.check_usable()
-                self.check_blobs(1)
+                self.check_blobs(0)
 
     def test_of_pull(self):
         name = self.registry()

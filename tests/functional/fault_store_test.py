@@ -190,6 +190,13 @@ class Repair(ImageFailpointTest):
     share = 18
     reaches = frozenset({"store.repair.begin", "store.repair.done"})
 
+    def tar(self):
+        """Compressed, so that its blob is kept."""
+        if not hasattr(self, "compressed"):
+            self.compressed = self.scratch("compressed") / "other.tar.gz"
+            self.compressed.write_bytes(archives.compressed(images.padded_tar().read_bytes()))
+        return self.compressed
+
     def prepare(self):
         """The other image's own object is cut short, its layer's record, snapshot and blob have other bytes."""
         layer = self.made_other()
