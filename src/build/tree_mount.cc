@@ -1,9 +1,5 @@
 #include "build/tree_mount.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
-
 #include "runtime/root.h"
 #include "sys/overlay.h"
 
@@ -27,11 +23,7 @@ Result<sys::Fd> overlay(const store::MountPlan& below, const store::LayerDraft& 
 
 Result<void> inherit_root(const store::MountPlan& below, const store::LayerDraft& draft) {
   if (below.empty()) return {};
-  TRY(const struct stat root, sys::lower_root(below.lower, below.metadata));
-  if (fchmod(draft.tree(), root.st_mode & 07777) != 0 ||
-      fchown(draft.tree(), root.st_uid, root.st_gid) != 0)
-    return Error::from_errno(errno, "cannot set the owner of a layer's root");
-  return {};
+  return sys::inherit_lower_root(below.lower, below.metadata, draft.tree());
 }
 
 Result<sys::Fd> mount_writable(const store::MountPlan& below, const store::LayerDraft& draft) {

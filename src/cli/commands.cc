@@ -40,6 +40,8 @@ constexpr CommandSpec kCommands[] = {
      &kNoFlags, 1, kAny, pause_containers},
     {"unpause|container unpause", "CONTAINER [CONTAINER...]",
      "Let the processes of paused containers go on", &kNoFlags, 1, kAny, unpause_containers},
+    {"commit|container commit", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+     "Make an image from what a container has changed", &kCommitFlags, 1, 2, commit_container},
     {"rename|container rename", "CONTAINER NEW_NAME", "Give a container another name", &kNoFlags, 2,
      2, rename_container},
     {"container prune", "[OPTIONS]", "Remove all containers that do not run", &kContainerPruneFlags,
@@ -90,8 +92,13 @@ constexpr CommandSpec kCommands[] = {
      &kLoadFlags, 0, 0, load_images},
     {"image prune", "[OPTIONS]", "Remove images without a name that no container uses",
      &kImagePruneFlags, 0, 0, prune_images},
-    {"diff|image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images",
-     &kDiffFlags, 2, 2, show_differences},
+    {"diff", "[OPTIONS] CONTAINER | IMAGE IMAGE",
+     "Show what a container has changed, or what is different in two images", &kDiffFlags, 1, 2,
+     show_differences},
+    {"container diff", "[OPTIONS] CONTAINER",
+     "Show what a container has changed in its image's files", &kDiffFlags, 1, 1, show_changes},
+    {"image diff", "[OPTIONS] IMAGE IMAGE", "Show what is different in two images", &kDiffFlags, 2,
+     2, show_differences},
     {"image tree", "[OPTIONS] IMAGE [PATH]", "Show the files of an image and its tree's digest",
      &kTreeFlags, 1, 2, show_image_tree},
     {"du|image du", "[OPTIONS] [IMAGE...]", "Show what images cost alone, and what they share",
@@ -127,9 +134,9 @@ constexpr std::string_view kGroups[] = {"container", "image",  "builder", "build
 
 // Commands of Docker that are not there yet: named, so that nobody looks for a typing error.
 constexpr std::string_view kLaterCommands[] = {
-    "commit",  "compose", "context", "cp",      "events", "export", "manifest",
-    "network", "plugin",  "port",    "search",  "stats",  "swarm",  "top",
-    "trust",   "update",  "node",    "service", "stack",  "secret", "checkpoint"};
+    "compose", "context", "cp",      "events", "export", "manifest",  "network",
+    "plugin",  "port",    "search",  "stats",  "swarm",  "top",       "trust",
+    "update",  "node",    "service", "stack",  "secret", "checkpoint"};
 
 bool name_matches(std::string_view name, std::span<const std::string> words, size_t& count) {
   std::vector<std::string_view> parts = split(name, ' ');

@@ -8,7 +8,7 @@ namespace wherry::cli {
 
 extern const FlagTable kNoFlags;
 extern const FlagTable kStartFlags, kAttachFlags, kExecFlags, kStopFlags, kKillFlags, kRemoveFlags,
-    kListFlags, kLogsFlags, kContainerPruneFlags;
+    kListFlags, kLogsFlags, kCommitFlags, kContainerPruneFlags;
 
 Result<int> run_container(Invocation& call);
 Result<int> create_container(Invocation& call);
@@ -20,6 +20,7 @@ Result<int> restart_containers(Invocation& call);
 Result<int> kill_containers(Invocation& call);
 Result<int> remove_containers(Invocation& call);
 Result<int> wait_for_containers(Invocation& call);
+Result<int> commit_container(Invocation& call);
 Result<int> pause_containers(Invocation& call);
 Result<int> unpause_containers(Invocation& call);
 Result<int> rename_container(Invocation& call);

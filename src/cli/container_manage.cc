@@ -1,4 +1,4 @@
-// pause, unpause, rename, container prune.
+// commit, pause, unpause, rename, container prune.
 #include <fmt/format.h>
 
 #include "base/clock.h"
@@ -12,6 +12,12 @@
 namespace wherry::cli {
 namespace {
 
+constexpr Flag kCommit[] = {
+    {"author", 'a', FlagKind::kString, "Who has made the image"},
+    {"change", 'c', FlagKind::kList, "Dockerfile instruction for the image's configuration"},
+    {"message", 'm', FlagKind::kString, "Comment in the image's history"},
+    {"pause", 'p', FlagKind::kBool, "Freeze the container while its files are copied", "true"},
+};
 constexpr Flag kPrune[] = {
     {"filter", 0, FlagKind::kList, "Only those that match: until=TIME, label=KEY, label!=KEY"},
     {"force", 'f', FlagKind::kBool, "Do not ask"},
@@ -19,7 +25,24 @@ constexpr Flag kPrune[] = {
 
 }  // namespace
 
+constinit const FlagTable kCommitFlags{kCommit};
 constinit const FlagTable kContainerPruneFlags{kPrune};
+
+Result<int> commit_container(Invocation& call) {
+  engine::CommitRequest request;
+  request.container = call.arguments()[0];
+  request.author = call.flags.text("author");
+  request.changes = call.flags.list("change");
+  request.message = call.flags.text("message");
+  request.pause = call.flags.boolean("pause");
+  if (call.arguments().size() > 1) {
+    TRY(request.reference, oci::ImageRef::parse(call.arguments()[1]));
+  }
+  TRY(engine::Engine * engine, call.context.engine());
+  TRY(store::Image image, engine->commit(request));
+  TRY_VOID(print(image.id.str() + "\n"));
+  return 0;
+}
 
 Result<int> pause_containers(Invocation& call) {
   return for_each_argument(call, [&](const std::string& name) -> Result<void> {

@@ -1,6 +1,8 @@
 // diff and image tree: what is in images, and in one and not in the other.
 #include <fmt/format.h>
 
+#include <functional>
+
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/listing.h"
@@ -106,7 +108,9 @@ struct Sums {
 
 Row difference_row(const tree::Difference& difference) {
   Row row;
-  const tree::Entry& entry = difference.before != nullptr ? *difference.before : *difference.after;
+  const tree::Entry* shown = difference.before != nullptr ? difference.before : difference.after;
+  if (shown == nullptr) return row;
+  const tree::Entry& entry = *shown;
   const char* kind = difference.before == nullptr ? "A" : difference.after == nullptr ? "D" : "C";
   row.fields["Kind"] = kind;
   row.fields["Path"] = "/" + printable(std::string(entry.path));
@@ -144,6 +148,48 @@ Row entry_row(const tree::Entry& entry) {
   return row;
 }
 
+// What diff prints, in one of its forms.
+class Listing {
+ public:
+  // `layout`: of the lines when no other is asked for.
+  Listing(const Invocation& call, std::string layout)
+      : stat_(call.flags.boolean("stat")), format_(call.flags.text("format")) {
+    if (format_.empty()) format_ = std::move(layout);
+  }
+  std::function<Result<void>(const tree::Difference&)> sink() {
+    return [this](const tree::Difference& found) -> Result<void> {
+      sums_.add(found);
+      if (!stat_) rows_.push_back(difference_row(found));
+      return {};
+    };
+  }
+  Result<int> print() const {
+    TRY_VOID(stat_ ? cli::print(sums_.line())
+                   : print_rows(format_, "{{.Kind}}\t{{.Path}}\t{{.Size}}\t{{.What}}",
+                                {{"Kind", "KIND"},
+                                 {"Path", "PATH"},
+                                 {"Size", "SIZE"},
+                                 {"Before", "BEFORE"},
+                                 {"After", "AFTER"},
+                                 {"What", "WHAT"}},
+                                rows_));
+    return 0;
+  }
+
+ private:
+  bool stat_;
+  std::string format_;
+  Sums sums_;
+  std::vector<Row> rows_;
+};
+
+Result<store::Image> compared_image(engine::Engine& engine, const std::string& name) {
+  Result<store::Image> image = engine.image(name);
+  if (!image && image.error().kind() == ErrorKind::kNotFound && engine.inspect(name))
+    image.error().set_hint("a container is compared with its own image: wherry diff CONTAINER");
+  return image;
+}
+
 bool is_below(std::string_view path, std::string_view folder) {
   return folder.empty() || path == folder ||
          (path.starts_with(folder) && path.substr(folder.size()).starts_with('/'));
@@ -155,32 +201,24 @@ constinit const FlagTable kDiffFlags{kDiff, {}};
 constinit const FlagTable kTreeFlags{kTree, {}};
 
 Result<int> show_differences(Invocation& call) {
+  if (call.arguments().size() == 1) return show_changes(call);
   TRY(engine::Engine * engine, call.context.engine());
-  TRY(store::Image before, engine->image(call.arguments()[0]));
-  TRY(store::Image after, engine->image(call.arguments()[1]));
-  Sums sums;
-  std::vector<Row> rows;
-  const bool stat = call.flags.boolean("stat");
-  TRY_VOID(engine->differences(before, after, [&](const tree::Difference& found) -> Result<void> {
-    sums.add(found);
-    if (!stat) rows.push_back(difference_row(found));
-    return {};
-  }));
-  if (stat) {
-    TRY_VOID(print(sums.line()));
-    return 0;
-  }
-  const std::string format = call.flags.text("format");
-  TRY_VOID(print_rows(format.empty() ? "{{.Kind}} {{.Path}}\t{{.Size}}\t{{.What}}" : format,
-                      "{{.Kind}}\t{{.Path}}\t{{.Size}}\t{{.What}}",
-                      {{"Kind", "KIND"},
-                       {"Path", "PATH"},
-                       {"Size", "SIZE"},
-                       {"Before", "BEFORE"},
-                       {"After", "AFTER"},
-                       {"What", "WHAT"}},
-                      rows));
-  return 0;
+  TRY(store::Image before, compared_image(*engine, call.arguments()[0]));
+  TRY(store::Image after, compared_image(*engine, call.arguments()[1]));
+  Listing listing(call, "{{.Kind}} {{.Path}}\t{{.Size}}\t{{.What}}");
+  TRY_VOID(engine->differences(before, after, listing.sink()));
+  return listing.print();
+}
+
+Result<int> show_changes(Invocation& call) {
+  TRY(engine::Engine * engine, call.context.engine());
+  const std::string& name = call.arguments()[0];
+  Listing listing(call, "{{.Kind}} {{.Path}}");
+  Result<void> told = engine->changes(name, listing.sink());
+  if (!told && told.error().kind() == ErrorKind::kNotFound && engine->image(name))
+    told.error().set_hint("an image is compared with another: wherry diff IMAGE IMAGE");
+  TRY_VOID(told);
+  return listing.print();
 }
 
 Result<int> show_image_tree(Invocation& call) {

@@ -12,6 +12,7 @@ Result<int> check_store(Invocation& call);
 Result<int> collect_garbage(Invocation& call);
 Result<int> show_usage(Invocation& call);
 Result<int> show_differences(Invocation& call);
+Result<int> show_changes(Invocation& call);
 Result<int> show_image_tree(Invocation& call);
 
 }  // namespace wherry::cli

@@ -91,6 +91,14 @@ struct ImportRequest {
   std::string message;
 };
 
+struct CommitRequest {
+  std::string container;
+  std::optional<oci::ImageRef> reference;
+  std::vector<std::string> changes;  // oci::apply_change, in order
+  std::string author, message;
+  bool pause = true;  // freezes a running container while its files are copied
+};
+
 struct PullRequest {
   std::string name;      // "debian", "host:5000/team/app:1", "name@sha256:..."
   std::string platform;  // "os/arch[/variant]"; empty: this machine's
@@ -186,6 +194,12 @@ class Engine {
   virtual Result<void> rename(const std::string& name, const std::string& new_name) = 0;
   virtual Result<void> remove(const std::string& name, bool force, bool volumes) = 0;
   virtual Result<int> wait(const std::string& name) = 0;  // the exit code
+  // A new image: the container's own, with what it has changed as one more layer.
+  virtual Result<store::Image> commit(const CommitRequest& request) = 0;
+  // What is different from its image, as Store::changes() tells it.
+  virtual Result<void> changes(
+      const std::string& name,
+      const std::function<Result<void>(const tree::Difference&)>& sink) = 0;
   virtual Result<ContainerRecord> inspect(const std::string& name) = 0;
   virtual Result<std::vector<ContainerRecord>> list(const ContainerFilter& filter) = 0;
   struct LogFile {

@@ -160,11 +160,10 @@ Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
                                               const store::MountPlan& plan) {
   TRY(sys::Fd dir, sys::make_dir_at(fds_.containers.get(), record.id, 0700));
   if (!sys::exists_at(dir.get(), "upper")) {
-    // The merged root shows the upper's mode and owner, so it takes the image's.
-    TRY(const struct stat root, sys::lower_root(plan.lower, plan.metadata));
-    TRY(sys::Fd upper, sys::make_dir_at(dir.get(), "upper", root.st_mode & 07777));
-    if (fchown(upper.get(), root.st_uid, root.st_gid) != 0)
-      return Error::from_errno(errno, "cannot set the owner of the container's layer");
+    TRY(sys::Fd upper, sys::make_dir_at(dir.get(), "upper.new", 0755));
+    TRY_VOID(sys::inherit_lower_root(plan.lower, plan.metadata, upper.get()));
+    if (renameat(dir.get(), "upper.new", dir.get(), "upper") != 0)
+      return Error::from_errno(errno, "cannot make the container's layer");
   }
   TRY([[maybe_unused]] sys::Fd work, sys::make_dir_at(dir.get(), "work", 0700));
   std::vector<std::string> volumes;

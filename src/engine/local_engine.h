@@ -4,8 +4,8 @@
 //   containers.cc  create, run, start       launch.cc     the start path from record to monitor
 //   lifecycle.cc   stop, kill, restart, remove, wait      settle.cc  folding the end of a run into
 //   the record recovery.cc    what crashes leave behind              listing.cc list, inspect, log
-//   pause.cc prune.cc build_step.cc sandbox.cc exec.cc images.cc image_archives.cc registry.cc
-//   local_volumes.cc bootstrap.cc info.cc
+//   pause.cc commit.cc prune.cc build_step.cc sandbox.cc exec.cc images.cc image_archives.cc
+//   registry.cc local_volumes.cc bootstrap.cc info.cc
 //
 // Rule: whoever changes a container holds its lock (<run root>/locks/<id>), which the kernel frees
 // at death. Lock order: container, then images, then the database, then the network's.
@@ -73,6 +73,9 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<void> rename(const std::string& name, const std::string& new_name) override;
   Result<void> remove(const std::string& name, bool force, bool volumes) override;
   Result<int> wait(const std::string& name) override;
+  Result<store::Image> commit(const CommitRequest& request) override;
+  Result<void> changes(const std::string& name,
+                       const std::function<Result<void>(const tree::Difference&)>& sink) override;
   Result<ContainerRecord> inspect(const std::string& name) override;
   Result<std::vector<ContainerRecord>> list(const ContainerFilter& filter) override;
   Result<LogFile> log(const std::string& name, bool follow) override;
@@ -122,6 +125,7 @@ class LocalEngine final : public Engine, public BuildHost {
 
  private:
   class RunningStep;
+  class Stillness;
 
   struct Fds {
     sys::Fd root, containers;            // below the root
@@ -206,6 +210,21 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<bool> is_paused(const std::string& id);
   // After a signal: a paused process takes it once it runs again.
   Result<void> thaw(const std::string& id);
+
+  // --- commit.cc
+  struct CommitDraft {
+    oci::ImageConfig config;  // without the new layer
+    std::string command;
+    std::optional<store::LayerDraft> copy;
+  };
+  // What of a commit needs the container's lock.
+  Result<CommitDraft> draft_commit(const CommitRequest& request, const std::string& id,
+                                   store::Lease& lease);
+  // What the container has changed so far; nothing when it has never been started.
+  Result<std::optional<store::LayerDraft>> copy_layer(const ContainerRecord& record,
+                                                      const store::Image& image, bool pause);
+  // nullopt: it has never been started.
+  Result<std::optional<sys::Fd>> open_upper(const std::string& id);
 
   // --- recovery.cc
   Result<void> recover();

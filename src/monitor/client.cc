@@ -209,8 +209,10 @@ Result<Message> Client::read_message() {
 
 Result<void> Client::call(const Message& message) {
   TRY_VOID(send(message));
-  if (!std::holds_alternative<Start>(message) && !std::holds_alternative<Signal>(message))
-    return {};
+  const bool answered = std::holds_alternative<Start>(message) ||
+                        std::holds_alternative<Signal>(message) ||
+                        std::holds_alternative<ThawIfGone>(message);
+  if (!answered) return {};
   for (;;) {
     TRY(Message answer, read_message());
     if (is_answer(answer)) return result_of(std::move(answer));

@@ -31,9 +31,9 @@ class Client {
   Result<void> send(const Message& message);
   // The next message; kUnavailable when the monitor has closed the connection.
   Result<Message> receive();
-  // Start and Signal: sends and waits for Started, Done or Failed; other messages that arrive
-  // meanwhile are kept and come from receive() later, in order. Other messages have no answer: just
-  // sent.
+  // Start, Signal and ThawIfGone: sends and waits for Started, Done or Failed; other messages that
+  // arrive meanwhile are kept and come from receive() later, in order. Other messages have no
+  // answer: just sent.
   Result<void> call(const Message& message);
   // A kept message waits: receive() will not block although fd() may not be readable.
   bool has_pending() const { return !pending_.empty(); }

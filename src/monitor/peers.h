@@ -26,6 +26,7 @@ struct Peer {
   bool watch_exit = false;
   bool watch_log = false;
   bool will_settle = false;
+  bool thaw_if_gone = false;
   bool log_grew_queued = false;
   std::deque<std::shared_ptr<const std::string>> queue;
   size_t queued = 0;

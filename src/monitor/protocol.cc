@@ -22,6 +22,7 @@ enum class Type : unsigned char {
   kWatchLog = 9,
   kWillSettle = 10,
   kSettled = 11,
+  kThawIfGone = 12,
   kWelcome = 64,
   kStarted = 65,
   kOutput = 66,
@@ -55,6 +56,7 @@ struct Encoder {
   std::string operator()(const WatchLog&) { return packet(Type::kWatchLog, json::object()); }
   std::string operator()(const WillSettle&) { return packet(Type::kWillSettle, json::object()); }
   std::string operator()(const Settled&) { return packet(Type::kSettled, json::object()); }
+  std::string operator()(const ThawIfGone& m) { return packet(Type::kThawIfGone, {{"on", m.on}}); }
   std::string operator()(const Welcome& m) {
     return packet(
         Type::kWelcome,
@@ -142,6 +144,8 @@ Result<Message> read_body(Type type, ObjectReader& reader) {
       return Message(WillSettle{});
     case Type::kSettled:
       return Message(Settled{});
+    case Type::kThawIfGone:
+      return read_fields<ThawIfGone>(reader, pair("on", &ThawIfGone::on));
     case Type::kWelcome:
       return read_fields<Welcome>(reader, pair("protocol", &Welcome::protocol),
                                   pair("status", &Welcome::status),

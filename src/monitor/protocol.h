@@ -17,7 +17,7 @@
 
 namespace wherry::monitor {
 
-inline constexpr int kProtocolVersion = 1;  // a client speaks to monitors one version older
+inline constexpr int kProtocolVersion = 2;  // a client speaks to monitors one version older
 inline constexpr size_t kMaxPacket = 65536;
 
 // --- client to monitor
@@ -48,6 +48,11 @@ struct WatchLog {};   // LogGrew after each write to the log (coalesced)
 // connection closes without Settled.
 struct WillSettle {};
 struct Settled {};
+// With `on`: when this client's connection ends, the container is thawed, so that one who has
+// frozen it cannot leave it so. Answered by Done or Failed; since version 2.
+struct ThawIfGone {
+  bool on = true;
+};
 
 // --- monitor to client
 struct Welcome {
@@ -75,9 +80,9 @@ struct Failed {
   Error error{ErrorKind::kInternal, ""};
 };
 
-using Message =
-    std::variant<Hello, Attach, Start, Input, InputEof, Resize, Signal, WatchExit, WatchLog,
-                 WillSettle, Settled, Welcome, Started, Output, Exited, LogGrew, Done, Failed>;
+using Message = std::variant<Hello, Attach, Start, Input, InputEof, Resize, Signal, WatchExit,
+                             WatchLog, WillSettle, Settled, ThawIfGone, Welcome, Started, Output,
+                             Exited, LogGrew, Done, Failed>;
 
 std::string encode(const Message& message);
 Result<Message> decode(std::string_view packet);

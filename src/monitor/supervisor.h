@@ -46,6 +46,7 @@ class Supervisor {
   void on_start(Peer& peer);
   void on_input(Input input);
   Result<void> on_signal(int number);
+  Result<void> on_thaw_if_gone(Peer& peer, bool on);
   void on_peer_gone(Peer& peer);
   Welcome welcome() const;
   void answer(Peer& peer, Result<void> result);

@@ -39,6 +39,7 @@ void Supervisor::on_message(Peer& peer, Message message) {
               return answer(peer, Error(ErrorKind::kConflict, "cannot settle what has not ended"));
             settlement_.done_by_client();
           },
+          [&](const ThawIfGone& m) { answer(peer, on_thaw_if_gone(peer, m.on)); },
           [&](const auto&) {
             answer(peer,
                    Error(ErrorKind::kInvalidArgument, "this message is the monitor's to send"));
@@ -81,6 +82,16 @@ Result<void> Supervisor::on_signal(int number) {
 
 void Supervisor::on_peer_gone(Peer& peer) {
   if (peer.attach.in && config_.stdin_once) stdio_.input_eof();
+  if (!peer.thaw_if_gone || phase_ != Phase::kRunning) return;
+  // Unthawed it stays as `pause` leaves it: `unpause` and `stop` still reach it.
+  [[maybe_unused]] Result<void> thawed = workload_->thaw();
+}
+
+Result<void> Supervisor::on_thaw_if_gone(Peer& peer, bool on) {
+  if (workload_->is_exec())
+    return Error(ErrorKind::kInvalidArgument, "an exec session is not frozen by itself");
+  peer.thaw_if_gone = on;
+  return {};
 }
 
 Welcome Supervisor::welcome() const {

@@ -31,6 +31,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.create_cwd = plan.create_cwd;
   TRY(runtime::Container container, runtime::Container::create(options));
   workload.container_.emplace(std::move(container));
+  workload.cgroups_path_ = std::move(plan.spec.cgroups_path);
   return workload;
 }
 
@@ -74,6 +75,10 @@ sys::Fd Workload::take_console() {
 
 std::vector<std::string> Workload::warnings() const {
   return container_ ? container_->warnings() : std::vector<std::string>();
+}
+
+Result<void> Workload::thaw() {
+  return runtime::freeze_cgroup(cgroups_path_, false);
 }
 
 Result<runtime::Container::Exit> Workload::reap() {

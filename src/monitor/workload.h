@@ -31,12 +31,15 @@ class Workload {
   std::vector<std::string> warnings() const;
 
   Result<runtime::Container::Exit> reap();
+  // Of a container that is frozen, or not.
+  Result<void> thaw();
   // Removes what is left of a container: cgroups and who is in them. Nothing for an exec session.
   Result<void> destroy();
 
  private:
   Workload() = default;
   std::optional<runtime::Container> container_;
+  std::string cgroups_path_;
   std::optional<runtime::ExecOptions> exec_options_;
   std::optional<runtime::ExecProcess> exec_;
 };

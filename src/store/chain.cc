@@ -13,6 +13,13 @@ Digest chain_id(std::span<const Digest> layers) {
   return chain;
 }
 
+std::vector<std::string> chain_ids(std::span<const std::string> layers) {
+  std::vector<std::string> chains;
+  for (const std::string& layer : layers)
+    chains.push_back(chains.empty() ? layer : sys::sha256(chains.back() + " " + layer).str());
+  return chains;
+}
+
 Result<std::vector<Digest>> layers_of_image(state::Database& database, const Digest& image) {
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image.str()));
   std::vector<Digest> ids;
@@ -42,14 +49,29 @@ Result<ChainRecords> ChainRecords::open(std::span<const LayerFolder> layers) {
   return records;
 }
 
-Result<tree::Merger> ChainRecords::merge() const {
+Result<tree::RecordReader> ChainRecords::layer(size_t index) const {
+  return tree::RecordReader::open(files_[index].bytes(), tree::RecordKind::kLayer,
+                                  kMaxLayerEntries);
+}
+
+Result<std::vector<tree::RecordReader>> ChainRecords::readers(size_t count) const {
   std::vector<tree::RecordReader> readers;
-  for (const MappedFile& file : files_) {
-    TRY(tree::RecordReader reader,
-        tree::RecordReader::open(file.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+  for (size_t i = 0; i < count; ++i) {
+    TRY(tree::RecordReader reader, layer(i));
     readers.push_back(std::move(reader));
   }
-  return tree::Merger::open(std::move(readers));
+  return readers;
+}
+
+Result<tree::Merger> ChainRecords::merge(size_t count) const {
+  TRY(std::vector<tree::RecordReader> layers, readers(count));
+  return tree::Merger::open(std::move(layers));
+}
+
+Result<tree::Merger> ChainRecords::merge_below(tree::RecordReader top) const {
+  TRY(std::vector<tree::RecordReader> layers, readers(files_.size()));
+  layers.push_back(std::move(top));
+  return tree::Merger::open(std::move(layers));
 }
 
 }  // namespace wherry::store

@@ -54,6 +54,9 @@ Checkout::Checkout(tree::RecordKind kind, FileWay way, const CheckoutPlaces& pla
   if (way == FileWay::kFarm) farm_.emplace(places.farm, places.objects);
 }
 
+Checkout::Checkout(tree::RecordKind kind, MakeFile make_file, const CheckoutPlaces& places)
+    : kind_(kind), make_file_(std::move(make_file)), places_(places) {}
+
 Result<void> Checkout::begin() {
   begun_ = true;
   TRY_VOID(failpoint("store.checkout.begin"));
@@ -152,6 +155,7 @@ Result<void> Checkout::add_shared(const tree::Entry& entry, int dir, const std::
 
 Result<void> Checkout::make(const tree::Entry& entry, int dir, const std::string& name) {
   if (entry.type != tree::Type::kFile) return make_node(entry, dir, name);
+  if (make_file_) return make_file_(entry, dir, name);
   if (farm_) return farm_->link(entry, dir, name);
   const Filling filling = way_ == FileWay::kReflink ? Filling::kReflink : Filling::kCopy;
   return make_tree_file(places_.objects, entry, filling, dir, name);

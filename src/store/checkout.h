@@ -8,9 +8,10 @@
 // before. Anything that fails leaves a part for the caller's sweep.
 //
 // Directories that a layer's record leaves out are root's, 0755, of time 0. What lower layers have
-// there is not known here; who stacks such a layer adds their entries.
+// there is not known here; who stacks such a layer adds their entries (tree/complete.h).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,7 +39,13 @@ struct CheckoutPlaces {
 
 class Checkout {
  public:
+  // Makes the new file `name` in a directory, with its metadata.
+  using MakeFile =
+      std::function<Result<void>(const tree::Entry& entry, int dir, const std::string& name)>;
+
   Checkout(tree::RecordKind kind, FileWay way, const CheckoutPlaces& places);
+  // Of files whose contents are not objects; `places` needs neither objects nor farm.
+  Checkout(tree::RecordKind kind, MakeFile make_file, const CheckoutPlaces& places);
 
   // Errors name the path. kCorrupt: an object is missing or damaged (the hint says what heals it),
   // or no record may say this. Failpoints: store.checkout.begin, store.checkout.file,
@@ -64,7 +71,8 @@ class Checkout {
   Result<void> make_node(const tree::Entry& entry, int dir, const std::string& name);
 
   tree::RecordKind kind_;
-  FileWay way_;
+  FileWay way_ = FileWay::kCopy;
+  MakeFile make_file_;
   CheckoutPlaces places_;
   std::optional<Farm> farm_;
   bool begun_ = false;

@@ -123,12 +123,13 @@ class Collection {
 
   Result<void> plan_snapshots() {
     std::set<std::string> gone(layers_.begin(), layers_.end());
-    std::set<std::string> named(kept_layers_.begin(), kept_layers_.end());
+    std::set<std::string> named;
     TRY(std::vector<state::TreeRow> rows, state::list_trees(state_.database));
     for (const state::TreeRow& row : rows) {
       bool dead = std::ranges::any_of(row.layers, [&](auto& each) { return gone.contains(each); });
       if (dead) chains_.push_back(row.chain);
-      if (!dead) named.insert(hex_of(row.tree));
+      if (dead) continue;
+      for (std::string& base : snapshot_bases(row)) named.insert(std::move(base));
     }
     TRY(std::vector<std::string> files, sys::list_dir(places().trees.get()));
     for (const std::string& name : files) {

@@ -72,9 +72,8 @@ Result<Moves> unrecorded(state::Database& database, const Moves& moves) {
     if (!record) found.blobs.push_back(blob);
   }
   for (const Digest& tree : moves.trees) {
-    TRY(bool chain, state::has_tree(database, tree.str()));
-    TRY(auto layer, state::get_layer(database, tree.str()));
-    if (!chain && !layer) found.trees.push_back(tree);
+    TRY(bool needed, is_snapshot_needed(database, tree));
+    if (!needed) found.trees.push_back(tree);
   }
   return found;
 }

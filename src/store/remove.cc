@@ -146,7 +146,13 @@ Result<Unused> forget_image(state::Database& database, const std::string& image_
   TRY(std::vector<state::LayerRow> layers, state::layers_of(database, image_id));
   TRY_VOID(state::delete_image(database, image_id));
   Unused unused;
-  TRY(unused.snapshots, forget_tree_of(database, layers));
+  // A build that stands on the layers may have them mounted.
+  const bool held = std::ranges::any_of(layers, [&](const state::LayerRow& layer) {
+    return leased.contains(layer.diff_id.substr(layer.diff_id.find(':') + 1));
+  });
+  if (!held) {
+    TRY(unused.snapshots, forget_tree_of(database, layers));
+  }
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     TRY(bool needed, in_use(database, layer->diff_id, leased));
     TRY_VOID(needed ? forget_blobs(database, layer->diff_id, unused)

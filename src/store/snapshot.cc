@@ -14,6 +14,7 @@
 #include "store/look.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
+#include "tree/complete.h"
 #include "tree/erofs_writer.h"
 #include "tree/record.h"
 
@@ -124,12 +125,30 @@ Result<void> write_checkout(const Places& places, int dir, tree::RecordKind kind
   return sys::remove_tree_at(dir, kNewWork);
 }
 
-Result<void> check_out_layer(const Places& places, int dir, const LayerFolder& layer) {
-  TRY(MappedFile file, MappedFile::open(layer.folder.get(), kRecord));
-  TRY(tree::RecordReader reader,
-      tree::RecordReader::open(file.bytes(), tree::RecordKind::kLayer, kMaxLayerEntries));
+// Directories that the record leaves out are as the layers below have them: of what overlay stacks
+// the highest counts.
+Result<void> check_out_layer(const Places& places, int dir, const ChainRecords& records,
+                             size_t index) {
+  TRY(tree::RecordReader layer, records.layer(index));
+  TRY(tree::Merger tree, records.merge(index + 1));
+  tree::Completer completer(tree::entries_of(layer), tree::entries_of(tree));
   return write_checkout(places, dir, tree::RecordKind::kLayer, FileWay::kCopy,
-                        [&] { return reader.next(); });
+                        [&] { return completer.next(); });
+}
+
+// Deletes the rows that `goes` names; what only they needed.
+template <typename Goes>
+Result<std::vector<std::string>> forget_rows(state::Database& database, Goes goes) {
+  std::set<std::string> kept, dropped;
+  TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
+  for (const state::TreeRow& row : rows) {
+    const bool going = goes(row);
+    for (std::string& base : snapshot_bases(row)) (going ? dropped : kept).insert(std::move(base));
+    if (going) TRY_VOID(state::delete_tree(database, row.chain));
+  }
+  std::vector<std::string> unused;
+  std::ranges::set_difference(dropped, kept, std::back_inserter(unused));
+  return unused;
 }
 
 bool all_there(const Places& places, Rung rung, const state::TreeRow& row) {
@@ -144,13 +163,29 @@ bool all_there(const Places& places, Rung rung, const state::TreeRow& row) {
 std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row) {
   if (rung != Rung::kLayers) return {hex_of(row.tree) + "." + std::string(rung_name(rung))};
   std::vector<std::string> names;
-  for (const std::string& layer : row.layers) names.push_back(hex_of(layer) + ".layer");
+  for (const std::string& chain : chain_ids(row.layers)) names.push_back(hex_of(chain) + ".layer");
   std::ranges::reverse(names);
   return names;
 }
 
 std::string snapshot_base(const std::string& name) {
   return name.substr(0, name.find('.'));
+}
+
+std::vector<std::string> snapshot_bases(const state::TreeRow& row) {
+  std::vector<std::string> bases{hex_of(row.tree)};
+  for (const std::string& chain : chain_ids(row.layers)) bases.push_back(hex_of(chain));
+  return bases;
+}
+
+Result<bool> is_snapshot_needed(state::Database& database, const Digest& base) {
+  TRY(bool tree, state::has_tree(database, base.str()));
+  if (tree) return true;
+  TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
+  return std::ranges::any_of(rows, [&](const state::TreeRow& row) {
+    const std::vector<std::string> bases = snapshot_bases(row);
+    return std::ranges::find(bases, base.hex()) != bases.end();
+  });
 }
 
 Result<NewTree> NewTree::make(Store::State& state, std::span<const LayerFolder> layers) {
@@ -177,33 +212,38 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
   TRY(tree::Merger merger, records.merge());
   SnapshotWriter writer(std::move(merger));
   TRY_VOID(writer.describe(row_));
-  for (const std::string& name : snapshot_names(rung, row_)) {
-    bool planned = std::ranges::find(made_, name, &Made::name) != made_.end();
-    const bool there = sys::exists_at(places.trees.get(), name);
-    if (rung == Rung::kErofs && there) {
-      TRY(row_.image, state::image_of_tree(state.database, row_.tree));
-    }
-    if (planned || (there && (rung != Rung::kErofs || !row_.image.empty()))) continue;
-    TRY(Incoming incoming, Incoming::create(places, state.database));
-    const int dir = incoming.directory();
-    if (rung == Rung::kErofs) {
-      TRY(row_.image, write_image(dir, writer));
-    } else if (rung == Rung::kLayers) {
-      auto layer = std::ranges::find_if(layers, [&](const LayerFolder& each) {
-        return each.diff_id.hex() == snapshot_base(name);
-      });
-      TRY_VOID(check_out_layer(places, dir, *layer));
-    } else {
+  std::vector<std::string> names = snapshot_names(rung, row_);
+  std::ranges::reverse(names);  // the lowest first
+  for (size_t i = 0; i < names.size(); ++i) {
+    TRY_VOID(add(state, names[i], [&](int dir) -> Result<void> {
+      if (rung == Rung::kErofs) {
+        TRY(row_.image, write_image(dir, writer));
+        return {};
+      }
+      if (rung == Rung::kLayers) return check_out_layer(places, dir, records, i);
       TRY(tree::Merger tree, records.merge());
-      TRY_VOID(write_checkout(places, dir, tree::RecordKind::kTree,
-                              rung == Rung::kFarm ? FileWay::kFarm : FileWay::kReflink,
-                              [&] { return tree.next(); }));
-    }
-    TRY_VOID(failpoint("store.snapshot.made"));
-    TRY_CTX(Digest base, Digest::from_hex(snapshot_base(name)), "a snapshot's name");
-    TRY_VOID(incoming.list({.trees = {std::move(base)}}, /*sync=*/false));
-    made_.push_back({name, std::move(incoming)});
+      return write_checkout(places, dir, tree::RecordKind::kTree,
+                            rung == Rung::kFarm ? FileWay::kFarm : FileWay::kReflink,
+                            [&] { return tree.next(); });
+    }));
   }
+  return {};
+}
+
+// Unless it is there, and of a file also known what it has to be.
+Result<void> NewTree::add(Store::State& state, const std::string& name,
+                          const std::function<Result<void>(int)>& write) {
+  if (sys::exists_at(state.places.trees.get(), name)) {
+    if (!name.ends_with(kSuffixes[0])) return {};
+    TRY(row_.image, state::image_of_tree(state.database, row_.tree));
+    if (!row_.image.empty()) return {};
+  }
+  TRY(Incoming incoming, Incoming::create(state.places, state.database));
+  TRY_VOID(write(incoming.directory()));
+  TRY_VOID(failpoint("store.snapshot.made"));
+  TRY_CTX(Digest base, Digest::from_hex(snapshot_base(name)), "a snapshot's name");
+  TRY_VOID(incoming.list({.trees = {std::move(base)}}, /*sync=*/false));
+  made_.push_back({name, std::move(incoming)});
   return {};
 }
 
@@ -249,44 +289,23 @@ Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row) {
 
 Result<std::vector<std::string>> forget_trees(state::Database& database,
                                               const std::vector<Digest>& layers) {
-  std::vector<std::string> unused;
-  if (layers.empty()) return unused;
-  std::set<std::string> going, kept, dropped;
-  for (const Digest& layer : layers) {
-    going.insert(layer.str());
-    unused.push_back(layer.hex());
-  }
-  TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
-  for (const state::TreeRow& row : rows) {
-    bool needs = std::ranges::any_of(row.layers, [&](auto& each) { return going.contains(each); });
-    (needs ? dropped : kept).insert(row.tree);
-    if (needs) TRY_VOID(state::delete_tree(database, row.chain));
-  }
-  for (const std::string& tree : dropped)
-    if (!kept.contains(tree)) unused.push_back(hex_of(tree));
-  return unused;
+  if (layers.empty()) return std::vector<std::string>();
+  std::set<std::string> going;
+  for (const Digest& layer : layers) going.insert(layer.str());
+  return forget_rows(database, [&](const state::TreeRow& row) {
+    return std::ranges::any_of(row.layers, [&](auto& each) { return going.contains(each); });
+  });
 }
 
 Result<std::vector<std::string>> forget_tree_of(state::Database& database,
                                                 const std::vector<state::LayerRow>& layers) {
-  std::vector<std::string> unused, names;
-  std::vector<Digest> ids;
-  for (const state::LayerRow& layer : layers) {
-    TRY_CTX(Digest id, Digest::parse(layer.diff_id), "damaged state");
-    ids.push_back(std::move(id));
-    names.push_back(layer.diff_id);
-  }
-  if (ids.empty()) return unused;
+  std::vector<std::string> names;
+  for (const state::LayerRow& layer : layers) names.push_back(layer.diff_id);
+  if (names.empty()) return std::vector<std::string>();
   TRY(bool shared, state::has_chain(database, names));
-  if (shared) return unused;
-  const std::string chain = chain_id(ids).str();
-  TRY(auto row, state::get_tree(database, chain));
-  if (!row) return unused;
-  TRY_VOID(state::delete_tree(database, chain));
-  TRY(std::vector<state::TreeRow> rows, state::list_trees(database));
-  if (std::ranges::find(rows, row->tree, &state::TreeRow::tree) == rows.end())
-    unused.push_back(hex_of(row->tree));
-  return unused;
+  if (shared) return std::vector<std::string>();
+  const std::string chain = chain_ids(names).back();
+  return forget_rows(database, [&](const state::TreeRow& row) { return row.chain == chain; });
 }
 
 void take_snapshots(const Places& places, int trash, const std::vector<std::string>& bases) {

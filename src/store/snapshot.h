@@ -3,11 +3,12 @@
 //   trees/<tree digest>.erofs    rung erofs: the merged tree without contents (tree/erofs_writer.h)
 //   trees/<tree digest>.farm     rung farm: a checkout of it (store/checkout.h)
 //   trees/<tree digest>.reflink  rung reflink: likewise
-//   trees/<diff id>.layer        rung layers: a checkout of one layer
+//   trees/<chain id>.layer       rung layers: a checkout of the layer that the chain ends with
 // and a row that says which tree a chain of layers is. All are made from the layers' records and
 // can be thrown away; what has its name here is whole and durable. Inside store/ only.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ class NewTree {
     Incoming incoming;
   };
   Result<void> make_missing(Store::State& state, Rung rung, std::span<const LayerFolder> layers);
+  Result<void> add(Store::State& state, const std::string& name,
+                   const std::function<Result<void>(int)>& write);
 
   state::TreeRow row_;
   std::vector<Made> made_;
@@ -43,6 +46,10 @@ class NewTree {
 std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row);
 // The hex digest that a name below trees/ begins with.
 std::string snapshot_base(const std::string& name);
+// Those of all that any rung may have for a chain.
+std::vector<std::string> snapshot_bases(const state::TreeRow& row);
+// Whether a chain that is recorded needs what begins so.
+Result<bool> is_snapshot_needed(state::Database& database, const Digest& base);
 
 // Whether the EROFS file is, bit for bit, what the layers' records make of it. Errors are of the
 // records.

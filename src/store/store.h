@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "store/ladder.h"
 #include "store/layer_draft.h"
 #include "store/lease.h"
+#include "store/upper.h"
 #include "sys/fd.h"
 #include "tree/difference.h"
 
@@ -193,6 +195,20 @@ class Store {
   // first, in the same transaction: it forgets steps. The bytes of their trees and blobs.
   // Failpoints: store.prune.before, store.prune.recorded.
   Result<uint64_t> prune_layers(const std::function<Result<void>()>& within);
+
+  // --- the upper of a container's overlay (store/upper.h)
+  // What of the engine's mount points (paths without leading slash) the image has not.
+  Result<Stubs> stubs(const Image& image, std::span<const std::string_view> places);
+  // A draft whose tree is a copy of the upper as it is now; the blocks are shared where that works.
+  // Failpoints: those of a checkout, store.upper.copied.
+  Result<LayerDraft> copy_upper(int upper, const Stubs& stubs);
+  // Finishes such a draft with a confined helper. Empty: it changes nothing.
+  Result<std::optional<LayerDraft>> pack_copy(LayerDraft draft);
+  // What is different from the image, in the order of paths: a directory in which something is
+  // counts as changed, of a directory that is gone only its own name is told. With which other
+  // names a file is one is not compared. Files of the same size are read. The sink's error ends it.
+  Result<void> changes(const Image& image, int upper, const Stubs& stubs,
+                       const std::function<Result<void>(const tree::Difference&)>& sink);
 
   Result<MountPlan> mount_plan(const Image& image);
   // Of any chain, lowest first; made when nobody has needed it before. Empty chains have an empty

@@ -1,6 +1,9 @@
 #include "sys/overlay.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <cerrno>
 
@@ -11,6 +14,8 @@ namespace {
 
 // The kernel takes at most 255 bytes in one fsconfig string.
 constexpr size_t kParameterLimit = 255;
+// Of one value, and of a list of names.
+constexpr size_t kMaxAttributes = 64u << 10;
 
 // A short name for what is too long for one parameter: its fd's.
 Result<void> set_path(Filesystem& filesystem, const char* key, const std::string& path,
@@ -19,6 +24,23 @@ Result<void> set_path(Filesystem& filesystem, const char* key, const std::string
   TRY(Fd opened, open_file(path, O_PATH));
   TRY_VOID(filesystem.set(key, "/proc/self/fd/" + std::to_string(opened.get())));
   named.push_back(std::move(opened));
+  return {};
+}
+
+// What images may have, and not what steers overlay itself.
+Result<void> copy_user_attributes(int from, int to) {
+  char names[kMaxAttributes];
+  const ssize_t size = flistxattr(from, names, sizeof names);
+  if (size < 0 && errno == EOPNOTSUPP) return {};
+  if (size < 0) return Error::from_errno(errno, "cannot list its attributes");
+  for (const char* name = names; name < names + size; name += std::string_view(name).size() + 1) {
+    const std::string_view word = name;
+    if (!word.starts_with("user.") || word.starts_with("user.overlay.")) continue;
+    std::string value(kMaxAttributes, '\0');
+    const ssize_t length = fgetxattr(from, name, value.data(), value.size());
+    if (length < 0 || fsetxattr(to, name, value.data(), static_cast<size_t>(length), 0) != 0)
+      return Error::from_errno(errno, "cannot copy the attribute '" + std::string(word) + "'");
+  }
   return {};
 }
 
@@ -57,16 +79,22 @@ Result<OverlayMount> mount_overlay(const Overlay& overlay) {
   return made;
 }
 
-Result<struct stat> lower_root(const std::vector<std::string>& lower, const std::string& metadata) {
-  const std::string& shown = lower.empty() ? metadata : lower[0];
+Result<void> inherit_lower_root(const std::vector<std::string>& lower, const std::string& metadata,
+                                int upper) {
+  const std::string context =
+      "cannot take over the root directory of '" + (lower.empty() ? metadata : lower[0]) + "'";
+  TRY_CTX(Fd place,
+          lower.empty() ? mount_erofs(metadata) : open_file(lower[0], O_PATH | O_DIRECTORY),
+          context);
+  TRY_CTX(Fd root, open_at(place.get(), ".", O_RDONLY | O_DIRECTORY), context);
   struct stat info{};
-  if (lower.empty()) {
-    TRY_CTX(Fd image, mount_erofs(metadata), "cannot read the root directory of '" + shown + "'");
-    if (fstat(image.get(), &info) == 0) return info;
-  } else if (stat(lower[0].c_str(), &info) == 0) {
-    return info;
-  }
-  return Error::from_errno(errno, "cannot read the root directory '" + shown + "'");
+  if (fstat(root.get(), &info) != 0 || fchown(upper, info.st_uid, info.st_gid) != 0 ||
+      fchmod(upper, info.st_mode & 07777) != 0)
+    return Error::from_errno(errno, context);
+  TRY_VOID_CTX(copy_user_attributes(root.get(), upper), context);
+  const timespec times[2] = {info.st_mtim, info.st_mtim};
+  if (futimens(upper, times) != 0) return Error::from_errno(errno, context);
+  return {};
 }
 
 }  // namespace wherry::sys

@@ -10,8 +10,6 @@
 // Documentation/filesystems/overlayfs.rst, "Data-only lower layers".
 #pragma once
 
-#include <sys/stat.h>
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,7 +43,9 @@ Result<OverlayMount> mount_overlay(const Overlay& overlay);
 // A detached, read-only mount of an EROFS file.
 Result<Fd> mount_erofs(const std::string& file);
 
-// What the root directory of the stack below the upper is like.
-Result<struct stat> lower_root(const std::vector<std::string>& lower, const std::string& metadata);
+// An upper shows its own root directory: gives it the owner, mode, user.* attributes and time of
+// the root of the stack below. `upper`: its descriptor.
+Result<void> inherit_lower_root(const std::vector<std::string>& lower, const std::string& metadata,
+                                int upper);
 
 }  // namespace wherry::sys

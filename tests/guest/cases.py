@@ -175,6 +175,24 @@ for i in $(seq 100); do [ "$($w exec ticking wc -l /ticks | cut -d' ' -f1)" -gt 
 $w rm -f ticking
 echo good
 """),
+    Case("commit freezes on cgroup v2; commit and diff are right after chmod, rename and hard link", r"""
+$w run -d --name worker busybox:test sh -c 'i=0; while :; do i=$((i+1)); for f in a b; do echo $i > /t; mv /t /$f; done; done'
+$w exec worker sh -c 'chmod 600 /etc/group; mv /home/web /home/moved; ln /bin/busybox /copy; rm -r /root; mkdir /root'
+equal "$($w diff worker | grep -v '^A /[abt]$' | tr '\n' ' ')" \
+    "A /copy C /etc C /etc/group C /home A /home/moved D /home/web C /root "
+image=$($w commit worker made:1)
+equal "$($w inspect -f '{{.State.Status}}' worker)" running
+equal "$(cat $(group worker)/cgroup.freeze)" 0
+$w run --rm made:1 sh -c '[ $(($(cat /a) - $(cat /b))) -lt 2 ] && [ -d /home/moved ] && [ ! -e /home/web ] && stat -c %a /etc/group' > /root/out
+equal "$(cat /root/out)" 600
+WHERRY_FAILPOINT=engine.commit.frozen:kill $w commit worker || true
+for i in $(seq 100); do [ "$(cat $(group worker)/cgroup.freeze)" = 0 ] && break; sleep 0.1; done
+equal "$(cat $(group worker)/cgroup.freeze)" 0
+$w rm -f worker
+$w rmi made:1
+$w fsck
+echo good
+"""),
     Case("prune takes what is idle, its bridge and cgroups too", r"""
 $w create busybox:test true
 $w run --rm busybox:test true

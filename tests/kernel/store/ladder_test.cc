@@ -214,15 +214,12 @@ class RungTest : public ::testing::TestWithParam<Rung> {
 
   // As the engine does for a container, on an upper that is empty.
   void stack() {
-    auto root = sys::lower_root(stack_.lower, stack_.metadata);
-    ASSERT_TRUE(root) << root.error().message();
     stack_.upper = base_ + "/upper";
     stack_.work = base_ + "/inner";
     stack_.volatile_upper = true;
-    ASSERT_EQ(chown(stack_.upper.c_str(), root->st_uid, root->st_gid), 0);
-    ASSERT_EQ(chmod(stack_.upper.c_str(), root->st_mode & 07777), 0);
-    const timespec times[2] = {root->st_mtim, root->st_mtim};
-    ASSERT_EQ(utimensat(AT_FDCWD, stack_.upper.c_str(), times, 0), 0);
+    const sys::Fd upper(open(stack_.upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    auto inherited = sys::inherit_lower_root(stack_.lower, stack_.metadata, upper.get());
+    ASSERT_TRUE(inherited) << inherited.error().message();
     auto prepared = runtime::PreparedRoot::prepare(stack_);
     ASSERT_TRUE(prepared) << prepared.error().message();
     auto mounted = prepared->detached();

@@ -35,6 +35,8 @@ TEST(Protocol, CarriesEveryFieldOfClientMessages) {
   EXPECT_EQ(resize.rows, 65535);
   EXPECT_EQ(resize.columns, 80);
   EXPECT_EQ(round_trip(Signal{15}).number, 15);
+  EXPECT_TRUE(round_trip(ThawIfGone{true}).on);
+  EXPECT_FALSE(round_trip(ThawIfGone{false}).on);
 }
 
 TEST(Protocol, CarriesEveryFieldOfMonitorMessages) {
