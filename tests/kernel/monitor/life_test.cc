@@ -184,6 +184,32 @@ TEST_F(LifeTest, TakesItsContainerAlongWhenItIsKilled) {
   EXPECT_EQ(state().status, "running");  // what "monitor lost" looks like
 }
 
+TEST_F(LifeTest, ThawsItsContainerWhenWhoHasFrozenItIsGone) {
+  Client client = launch(shell("while :; do echo x; sleep 0.01; done"));
+  ASSERT_TRUE(client.call(Start{}));
+  const std::string container = cgroup_ + "/c";
+  for (bool told_otherwise : {false, true}) {
+    {
+      Client freezer = connect();
+      ASSERT_TRUE(freezer.call(ThawIfGone{true}));
+      ASSERT_TRUE(runtime::freeze_cgroup(container, true));
+      if (told_otherwise) {
+        ASSERT_TRUE(freezer.call(ThawIfGone{false}));
+      }
+      EXPECT_TRUE(*runtime::cgroup_frozen(container));
+    }
+    // Both are answered after what ended before them.
+    connect();
+    connect();
+    EXPECT_EQ(*runtime::cgroup_frozen(container), told_otherwise);
+  }
+  ASSERT_TRUE(runtime::freeze_cgroup(container, false));
+  ASSERT_TRUE(client.send(Attach{}));
+  until_output(client, "x\n");
+  ASSERT_TRUE(client.call(Signal{SIGKILL}));
+  until_exit(client);
+}
+
 TEST_F(LifeTest, KillsWhatTheInitLeavesBehind) {
   Client client = launch(shell("sleep 1000 & echo $!; exit 0"));
   ASSERT_TRUE(client.send(Attach{}));
