@@ -108,8 +108,7 @@ Result<std::vector<LayerPtr>> Layers::stored(const std::vector<Digest>& diff_ids
   TRY_VOID(held->hold(diff_ids));
   std::vector<LayerPtr> layers;
   for (const Digest& diff_id : diff_ids) {
-    TRY(bool whole, store_.has_layer(diff_id));
-    if (!whole) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+    TRY_VOID(store_.check_layer(diff_id));
     auto layer = std::make_shared<Layer>();
     layer->diff_id = diff_id;
     layers.push_back(std::move(layer));
@@ -153,7 +152,10 @@ Result<std::optional<Layers::Hit>> Layers::find(const Digest& key) {
   } else {
     TRY(Digest diff_id, Digest::parse(row->layer));
     Result<std::vector<LayerPtr>> whole = stored({diff_id});
-    if (!whole && whole.error().kind() == ErrorKind::kNotFound) return std::optional<Hit>();
+    // A damaged layer is made again as one that is gone, and takes its place.
+    if (!whole && (whole.error().kind() == ErrorKind::kNotFound ||
+                   whole.error().kind() == ErrorKind::kCorrupt))
+      return std::optional<Hit>();
     if (!whole) return std::move(whole.error());
     hit.layer = std::move(whole->front());
   }

@@ -89,7 +89,8 @@ CREATE TABLE trees(
   tree TEXT NOT NULL,
   layers TEXT NOT NULL,
   entries INTEGER NOT NULL,
-  size INTEGER NOT NULL) WITHOUT ROWID;
+  size INTEGER NOT NULL,
+  image TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX trees_by_tree ON trees(tree);
 ALTER TABLE tags RENAME TO old_tags;
 CREATE TABLE tags(

@@ -17,15 +17,18 @@ struct TreeRow {
   std::string tree;                 // digest of the merged tree
   std::vector<std::string> layers;  // diff ids, lowest first
   int64_t entries = 0;
-  int64_t size = 0;  // bytes of the files, each once
+  int64_t size = 0;   // bytes of the files, each once
+  std::string image;  // digest of the file that is mounted; empty: none was made
 };
 
-// One that is there already is left alone: the same layers give the same tree.
+// One that is there already is left alone but for its image: the same layers give the same tree.
 Result<void> insert_tree(Database& database, const TreeRow& row);
 Result<void> delete_tree(Database& database, std::string_view chain);
 Result<std::optional<TreeRow>> get_tree(Database& database, std::string_view chain);
 // Whether any chain looks like this tree.
 Result<bool> has_tree(Database& database, std::string_view tree);
+// What is known of the tree's image; empty: nothing.
+Result<std::string> image_of_tree(Database& database, std::string_view tree);
 Result<std::vector<TreeRow>> list_trees(Database& database);
 
 }  // namespace wherry::state

@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "state/blobs.h"
+#include "store/look.h"
 #include "store/snapshot.h"
 #include "store/store_state.h"
 #include "sys/file.h"
@@ -168,6 +169,21 @@ Result<void> place_layers(const Places& places, state::Database& database,
   return {};
 }
 
+// Those of which every layer comes just now.
+std::vector<std::string> proven_trees(const std::vector<Checked>& images,
+                                      const std::vector<NewTree>& trees,
+                                      const std::vector<LayerDraft>& drafts) {
+  std::vector<std::string> proven;
+  for (size_t i = 0; i < images.size(); ++i) {
+    bool all = std::ranges::all_of(images[i].config.diff_ids, [&](const Digest& diff_id) {
+      return std::ranges::any_of(
+          drafts, [&](const LayerDraft& draft) { return draft.facts()->diff_id == diff_id; });
+    });
+    if (all && !trees[i].row().tree.empty()) proven.push_back(trees[i].row().tree);
+  }
+  return proven;
+}
+
 }  // namespace
 
 Result<void> place_blob(const Places& places, state::Database& database, Incoming& incoming,
@@ -199,6 +215,7 @@ Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<Layer
     TRY(NewTree tree, NewTree::make(state, folders));
     trees.push_back(std::move(tree));
   }
+  const std::vector<std::string> proven = proven_trees(checked, trees, layers);
   if (!layers.empty() || !trees.empty()) TRY_VOID(sync_files(places));
   std::vector<Digest> ids;
   {
@@ -213,6 +230,7 @@ Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<Layer
     TRY_VOID(failpoint("store.image.before"));
     TRY_VOID(transaction.commit());
   }
+  for (const std::string& tree : proven) note_looked(state, tree);
   TRY_VOID(failpoint("store.image.after"));
   return ids;
 }

@@ -6,6 +6,7 @@
 
 #include "base/trace.h"
 #include "store/layer_folder.h"
+#include "store/look.h"
 #include "store/store_state.h"
 #include "sys/file.h"
 
@@ -73,7 +74,7 @@ Result<void> LayerDraft::finish(LayerFacts facts) {
   if (!tree_) {
     TRY_CTX([[maybe_unused]] Admitted admitted, admit_objects(*places_, folder()),
             "layer '" + facts.diff_id.str() + "'");
-    TRY_VOID_CTX(check_objects(*places_, folder()), "layer '" + facts.diff_id.str() + "'");
+    TRY_VOID_CTX(note_proven(*places_, folder()), "layer '" + facts.diff_id.str() + "'");
   }
   facts_ = std::move(facts);
   return {};
@@ -83,7 +84,7 @@ Result<void> LayerDraft::seal() {
   if (!tree_) return {};
   TRY_VOID(seal_upper(*places_, folder()));
   tree_.reset();
-  return check_objects(*places_, folder());
+  return note_proven(*places_, folder());
 }
 
 Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd) {

@@ -52,13 +52,4 @@ Result<LayerContents> read_layer(int layer) {
   return contents;
 }
 
-Result<void> check_objects(const Places& places, int layer) {
-  TRY(ObjectIndex index, ObjectIndex::open(layer));
-  for (const ObjectRef& ref : index.refs())
-    if (look_at_object(places.objects.get(), ref) != ObjectState::kWhole)
-      return Error(ErrorKind::kCorrupt,
-                   "object '" + object_hex(ref.id) + "' is missing or damaged");
-  return {};
-}
-
 }  // namespace wherry::store

@@ -55,8 +55,6 @@ struct LayerContents {
 };
 // Reads the whole record, which proves that it is one.
 Result<LayerContents> read_layer(int layer);
-// kCorrupt names the first object that is missing or damaged, by its metadata.
-Result<void> check_objects(const Places& places, int layer);
 
 // Files of a build's upper become objects: each is hashed, stripped of its metadata, and renamed.
 // Then fs/ and what the overlay needed beside it are removed. The record says which file is which

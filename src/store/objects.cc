@@ -114,10 +114,11 @@ Result<sys::Fd> open_objects(const std::string& root) {
   return objects;
 }
 
-ObjectState look_at_object(int objects, const ObjectRef& ref) {
+ObjectState look_at_object(int objects, const ObjectRef& ref, timespec* changed) {
   struct stat info{};
   if (fstatat(objects, object_name(ref.id).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
     return ObjectState::kMissing;
+  if (changed != nullptr) *changed = info.st_ctim;
   return tree::is_sealed_object(info) && static_cast<uint64_t>(info.st_size) == ref.size
              ? ObjectState::kWhole
              : ObjectState::kDamaged;
@@ -150,7 +151,15 @@ Result<bool> admit_file(const Places& places, int folder, const std::string& nam
   }
   TRY_VOID(seal(file, info));
   // A damaged one is replaced.
-  if (renameat(folder, name.c_str(), places.objects.get(), object_name(id).c_str()) != 0)
+  auto rename = [&] {
+    return renameat(folder, name.c_str(), places.objects.get(), object_name(id).c_str()) == 0;
+  };
+  bool renamed = rename();
+  if (!renamed && errno == EISDIR) {
+    TRY_VOID(sys::remove_tree_at(places.objects.get(), object_name(id)));
+    renamed = rename();
+  }
+  if (!renamed)
     return Error::from_errno(errno, "cannot put object '" + object_hex(id) + "' in its place");
   return true;
 }
@@ -174,8 +183,12 @@ Result<Admitted> admit_objects(const Places& places, int entry) {
 
 Result<void> remove_objects(const Places& places, const std::vector<ObjectRef>& objects) {
   for (const ObjectRef& ref : objects) {
-    if (unlinkat(places.objects.get(), object_name(ref.id).c_str(), 0) != 0 && errno != ENOENT)
-      return Error::from_errno(errno, "cannot remove object '" + object_hex(ref.id) + "'");
+    const std::string name = object_name(ref.id);
+    if (unlinkat(places.objects.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+      if (errno != EISDIR)
+        return Error::from_errno(errno, "cannot remove object '" + object_hex(ref.id) + "'");
+      TRY_VOID(sys::remove_tree_at(places.objects.get(), name));
+    }
     TRY_VOID(failpoint("store.object.removed"));
   }
   return {};

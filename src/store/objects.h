@@ -38,8 +38,8 @@ Result<std::string> file_digest(int fd);
 Result<sys::Fd> open_objects(const std::string& root);
 
 enum class ObjectState { kWhole, kMissing, kDamaged };
-// By its metadata alone.
-ObjectState look_at_object(int objects, const ObjectRef& ref);
+// By its metadata alone; `changed`: its time of change.
+ObjectState look_at_object(int objects, const ObjectRef& ref, timespec* changed = nullptr);
 // By its content.
 Result<ObjectState> read_object(int objects, const ObjectRef& ref);
 

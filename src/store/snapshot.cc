@@ -1,5 +1,7 @@
 #include "store/snapshot.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "store/checkout.h"
+#include "store/look.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 #include "tree/complete.h"
@@ -84,13 +87,21 @@ std::string hex_of(const std::string& digest) {
   return digest.substr(digest.find(':') + 1);
 }
 
-Result<void> write_image(int dir, SnapshotWriter& writer) {
+// Its digest.
+Result<std::string> write_image(int dir, SnapshotWriter& writer) {
   TRY(sys::Fd file, sys::open_at(dir, kNewSnapshot, O_RDWR | O_CREAT | O_EXCL, 0400));
   // Whatever the order in which it is written, a hole is none by accident.
   if (ftruncate(file.get(), static_cast<off_t>(writer.size())) != 0)
     return Error::from_errno(errno, "cannot make a snapshot");
-  return writer.write(
-      [&](uint64_t offset, std::string_view bytes) { return write_at(file.get(), offset, bytes); });
+  TRY_VOID(writer.write([&](uint64_t offset, std::string_view bytes) {
+    return write_at(file.get(), offset, bytes);
+  }));
+  TRY(std::string digest, file_digest(file.get()));
+  // As objects have it: whoever writes to it by mistake leaves a trace.
+  const timespec times[] = {{0, UTIME_OMIT}, {kObjectTime, 0}};
+  if (futimens(file.get(), times) != 0)
+    return Error::from_errno(errno, "cannot set a snapshot's time");
+  return "sha256:" + digest;
 }
 
 // A checkout of what `next` gives, in the entry's directory.
@@ -140,9 +151,11 @@ Result<std::vector<std::string>> forget_rows(state::Database& database, Goes goe
   return unused;
 }
 
-bool all_there(const Places& places, const std::vector<std::string>& names) {
-  return std::ranges::all_of(
-      names, [&](const std::string& name) { return sys::exists_at(places.trees.get(), name); });
+bool all_there(const Places& places, Rung rung, const state::TreeRow& row) {
+  if (rung == Rung::kErofs && row.image.empty()) return false;
+  return std::ranges::all_of(snapshot_names(rung, row), [&](const std::string& name) {
+    return sys::exists_at(places.trees.get(), name);
+  });
 }
 
 }  // namespace
@@ -184,7 +197,7 @@ Result<NewTree> NewTree::make(Store::State& state, std::span<const LayerFolder> 
   made.row_.chain = chain_id(ids).str();
   for (const Digest& id : ids) made.row_.layers.push_back(id.str());
   TRY(auto known, state::get_tree(state.database, made.row_.chain));
-  if (known && all_there(state.places, snapshot_names(rung, *known))) {
+  if (known && all_there(state.places, rung, *known)) {
     made.row_ = std::move(*known);
     return made;
   }
@@ -203,7 +216,10 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
   std::ranges::reverse(names);  // the lowest first
   for (size_t i = 0; i < names.size(); ++i) {
     TRY_VOID(add(state, names[i], [&](int dir) -> Result<void> {
-      if (rung == Rung::kErofs) return write_image(dir, writer);
+      if (rung == Rung::kErofs) {
+        TRY(row_.image, write_image(dir, writer));
+        return {};
+      }
       if (rung == Rung::kLayers) return check_out_layer(places, dir, records, i);
       TRY(tree::Merger tree, records.merge());
       return write_checkout(places, dir, tree::RecordKind::kTree,
@@ -214,10 +230,14 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
   return {};
 }
 
-// Unless it is there.
+// Unless it is there, and of a file also known what it has to be.
 Result<void> NewTree::add(Store::State& state, const std::string& name,
                           const std::function<Result<void>(int)>& write) {
-  if (sys::exists_at(state.places.trees.get(), name)) return {};
+  if (sys::exists_at(state.places.trees.get(), name)) {
+    if (!name.ends_with(kSuffixes[0])) return {};
+    TRY(row_.image, state::image_of_tree(state.database, row_.tree));
+    if (!row_.image.empty()) return {};
+  }
   TRY(Incoming incoming, Incoming::create(state.places, state.database));
   TRY_VOID(write(incoming.directory()));
   TRY_VOID(failpoint("store.snapshot.made"));
@@ -230,8 +250,10 @@ Result<void> NewTree::add(Store::State& state, const std::string& name,
 Result<void> NewTree::place(Store::State& state) {
   if (row_.chain.empty()) return {};
   for (Made& made : made_) {
+    // A file of which no row knows the digest is replaced, a directory is as good as ours.
+    const unsigned flags = made.name.ends_with(kSuffixes[0]) ? 0 : RENAME_NOREPLACE;
     if (renameat2(made.incoming.directory(), kNewSnapshot, state.places.trees.get(),
-                  made.name.c_str(), RENAME_NOREPLACE) != 0 &&
+                  made.name.c_str(), flags) != 0 &&
         errno != EEXIST)
       return Error::from_errno(errno, "cannot put snapshot '" + made.name + "' in its place");
   }
@@ -294,21 +316,61 @@ void take_snapshots(const Places& places, int trash, const std::vector<std::stri
     }
 }
 
+namespace {
+
+Result<state::TreeRow> make_tree(Store::State& state, const std::vector<Digest>& diff_ids) {
+  TRY(auto objects, state.hold_objects());
+  TRY(auto folders, open_chain(state.places, diff_ids));
+  TRY(NewTree made, NewTree::make(state, folders));
+  if (made.is_new()) TRY_VOID(sys::sync_filesystem(state.places.incoming.get()));
+  TRY(auto transaction, state.database.begin(state::Durability::kRelaxed));
+  TRY_VOID(made.place(state));
+  TRY_VOID(transaction.commit());
+  return made.row();
+}
+
+Result<void> take_away(Store::State& state, const std::string& name) {
+  TRY(Incoming trash, Incoming::create(state.places, state.database));
+  take_snapshots(state.places, trash.directory(), {snapshot_base(name)});
+  return {};
+}
+
+// False: it was damaged and is gone.
+Result<bool> look_at_snapshot(Store::State& state, Rung rung, const state::TreeRow& row) {
+  if (rung != Rung::kErofs) return true;
+  const std::string name = snapshot_names(rung, row).front();
+  TRY(bool right, look_before_start(state, row, name));
+  if (!right) TRY_VOID(take_away(state, name));
+  return right;
+}
+
+}  // namespace
+
+Result<void> remake_snapshot(Store::State& state, const state::TreeRow& row) {
+  TRY_VOID(take_away(state, snapshot_names(Rung::kErofs, row).front()));
+  std::vector<Digest> chain;
+  for (const std::string& layer : row.layers) {
+    TRY_CTX(Digest id, Digest::parse(layer), "damaged state");
+    chain.push_back(std::move(id));
+  }
+  TRY([[maybe_unused]] state::TreeRow made, make_tree(state, chain));
+  return {};
+}
+
 Result<MountPlan> Store::mount_plan(const std::vector<Digest>& diff_ids) {
   MountPlan plan;
   if (diff_ids.empty()) return plan;
   State& state = *state_;
   TRY(Rung rung, state.rung());
   TRY(auto row, state::get_tree(state.database, chain_id(diff_ids).str()));
-  if (!row || !all_there(state.places, snapshot_names(rung, *row))) {
-    TRY(auto objects, state.hold_objects());
-    TRY(auto folders, open_chain(state.places, diff_ids));
-    TRY(NewTree made, NewTree::make(state, folders));
-    if (made.is_new()) TRY_VOID(sys::sync_filesystem(state.places.incoming.get()));
-    TRY(auto transaction, state.database.begin(state::Durability::kRelaxed));
-    TRY_VOID(made.place(state));
-    TRY_VOID(transaction.commit());
-    row = made.row();
+  bool right = row && all_there(state.places, rung, *row);
+  if (right) {
+    TRY(right, look_at_snapshot(state, rung, *row));
+  }
+  if (!right) {
+    TRY(row, make_tree(state, diff_ids));
+    TRY(right, look_at_snapshot(state, rung, *row));
+    if (!right) return Error(ErrorKind::kCorrupt, "a snapshot was changed while it was made");
   }
   const std::string trees = state.places.root + "/" + kTrees + "/";
   std::vector<std::string> names = snapshot_names(rung, *row);

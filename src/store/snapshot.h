@@ -55,6 +55,9 @@ Result<bool> is_snapshot_needed(state::Database& database, const Digest& base);
 // records.
 Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row);
 
+// In the place of one that is damaged. Errors are of the records.
+Result<void> remake_snapshot(Store::State& state, const state::TreeRow& row);
+
 // Deletes the rows of chains that need one of the layers, which are going; the digests (hex) of
 // snapshots that nobody needs any more. Within a transaction.
 Result<std::vector<std::string>> forget_trees(state::Database& database,

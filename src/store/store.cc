@@ -9,6 +9,7 @@
 #include "state/images.h"
 #include "store/image_sizes.h"
 #include "store/layer_folder.h"
+#include "store/look.h"
 #include "store/objects.h"
 #include "store/store_state.h"
 #include "sys/file.h"
@@ -87,8 +88,7 @@ Result<sys::Fd> open_layer(const Places& places, const Digest& diff_id) {
 
 bool is_whole(const Places& places, const Digest& diff_id) {
   Result<sys::Fd> folder = open_layer(places, diff_id);
-  return folder && sys::exists_at(folder->get(), kRecord) &&
-         check_objects(places, folder->get()).has_value();
+  return folder && prove_layer(places, diff_id, folder->get()).has_value();
 }
 
 Result<Rung> Store::State::rung() {
@@ -164,6 +164,19 @@ Result<void> Store::tag(const Digest& image, const oci::ImageRef& reference) {
 Result<bool> Store::has_layer(const Digest& diff_id) {
   TRY(auto row, state::get_layer(state_->database, diff_id.str()));
   return row && is_whole(state_->places, diff_id);
+}
+
+Result<void> Store::check_layer(const Digest& diff_id) {
+  TRY(auto row, state::get_layer(state_->database, diff_id.str()));
+  if (!row) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
+  Result<sys::Fd> folder = open_layer(state_->places, diff_id);
+  Result<void> whole = folder ? prove_layer(state_->places, diff_id, folder->get())
+                              : Result<void>(std::move(folder.error()));
+  if (whole) return {};
+  const Error& error = whole.error();
+  if (error.kind() != ErrorKind::kCorrupt && error.kind() != ErrorKind::kNotFound) return error;
+  return Error(ErrorKind::kCorrupt, "layer '" + diff_id.str() + "' is damaged: " + error.message())
+      .set_hint("load, pull or import the image again");
 }
 
 Result<uint64_t> Store::layer_size(const Digest& diff_id) {

@@ -67,7 +67,7 @@ Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<Layer
 
 // The layer's folder; kNotFound: "no such layer: ...".
 Result<sys::Fd> open_layer(const Places& places, const Digest& diff_id);
-// Whether the layer's files are there, by their metadata.
+// Whether the layer is all that it was when it was brought (store/look.h).
 bool is_whole(const Places& places, const Digest& diff_id);
 
 // An OCI manifest that names of each layer the newest blob, else the plain tar.

@@ -6,8 +6,9 @@ import subprocess
 
 from base import IMAGE, FunctionalTest
 from faults import FaultTest
-from harness import images, invariants, leaks
+from harness import archives, images, invariants, leaks
 from harness.powercut import PowerCutDisk
+from harness.store_check import check_store
 from harness.wherry import Wherry
 
 NO_SPACE = "no space left on device"
@@ -120,6 +121,17 @@ class FullDisk(FullDiskTest):
         self.assertGreater(self.free(), 1 << 20)
         self.empty()
         self.check_all_well()
+
+    def test_gc_frees_space_without_a_free_byte(self):
+        # Of what came compressed the blob is kept: that is what a budget frees.
+        packed = archives.compressed(images.many_files_tar(800).read_bytes())
+        self.w.ok("import", "-", "other:test", input=packed, text=False)
+        self.fill()
+        self.w.ok("gc", "--budget", "1")
+        self.assertGreater(self.free(), 1 << 20)
+        self.empty()
+        self.check_all_well()
+        self.assertEqual(check_store(self.w.root), [])
 
     def test_a_log_that_finds_no_room_does_not_stop_its_container(self):
         name = self.w.detached(IMAGE, "sh", "-c",

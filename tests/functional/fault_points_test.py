@@ -210,7 +210,7 @@ class ImageFailpointTest(FailpointTest):
 class Import(ImageFailpointTest):
     share = 20
     reaches = frozenset({
-        "archive.blob.write", "archive.object.write", "archive.objects.record", "archive.unpack.entry",
+        "archive.object.write", "archive.objects.record", "archive.unpack.entry",
         "store.entry.emptied", "store.image.after", "store.image.before", "store.import.begin", "store.layer.renamed",
         "store.layer.synced", "store.layer.unpacked", "store.object.moved", "store.snapshot.made",
         "store.snapshot.renamed"})

@@ -202,6 +202,15 @@ class AfterAcknowledgement(PowerCutTest):
         self.assertEqual((again.returncode, again.stderr.count("CACHED")), (0, 2), again.stderr)
         self.check_usable()
 
+    def test_commit(self):
+        self.w.ok("run", "--name", "changed", IMAGE, "sh", "-c", "echo made > /made")
+        self.w.ok("commit", "changed", OTHER)
+        self.cut()
+        self.assertEqual(self.w.ok("run", "--rm", OTHER, "cat", "/made"), "made\n")
+        self.w.ok("commit", "changed", OTHER)
+        self.w.ok("rm", "changed")
+        self.check_usable()
+
     def test_gc_and_prune(self):
         self.w.ok("import", images.padded_tar(), OTHER)
         self.w.ok("import", images.many_files_tar(800), OTHER)

@@ -190,6 +190,13 @@ class Repair(ImageFailpointTest):
     share = 18
     reaches = frozenset({"store.repair.begin", "store.repair.done"})
 
+    def tar(self):
+        """Compressed, so that its blob is kept."""
+        if not hasattr(self, "compressed"):
+            self.compressed = self.scratch("compressed") / "other.tar.gz"
+            self.compressed.write_bytes(archives.compressed(images.padded_tar().read_bytes()))
+        return self.compressed
+
     def prepare(self):
         """The other image's own object is cut short, its layer's record, snapshot and blob have other bytes."""
         layer = self.made_other()
@@ -263,4 +270,59 @@ class OnFarm(ImageFailpointTest):
         self.runs()
 
     def test_import_on_a_farm_at_every_failpoint(self):
+        self.loop()
+
+
+class Save(ImageFailpointTest):
+    """Of an image whose layers are kept in no compressed form: they are packed first."""
+
+    reaches = frozenset({"archive.rebuild.part", "store.blob.packed", "store.blob.renamed"})
+
+    def setUp(self):
+        super().setUp()
+        self.out = self.scratch("out") / "saved.tar"
+
+    def prepare(self):
+        self.import_other()
+        self.out.unlink(missing_ok=True)
+
+    def command(self):
+        return ["save", "-o", self.out, self.other]
+
+    def check(self, done, program, action):
+        self.assert_explained(done, action, (1,))
+        self.assertEqual(self.out.exists(), done.returncode == 0)
+        self.w.ok(*self.command())
+        self.w.ok("rmi", self.other)
+        self.w.ok("load", "-i", self.out)
+        self.runs()
+
+    def test_save_at_every_failpoint(self):
+        self.loop()
+
+
+class Commit(ImageFailpointTest):
+    share = 20
+    reaches = frozenset({"archive.pack.entry", "store.image.before", "store.layer.renamed", "store.object.moved",
+                         "store.upper.copied", "store.upper.file"})
+
+    def prepare(self):
+        self.w.ok("run", "--name", "victim", IMAGE, "sh", "-c", "echo made > /made")
+
+    def command(self):
+        return ["commit", "victim", self.other]
+
+    def check(self, done, program, action):
+        self.assert_explained(done, action, (1,))
+        if done.returncode == 0:
+            self.assertEqual(self.other_image(), done.stdout.strip())
+        if self.other_image():
+            self.runs()
+        self.w.ok(*self.command())
+        self.runs()
+
+    def runs(self):
+        self.assertEqual(self.w.ok("run", "--rm", "--network", "none", self.other, "cat", "/made"), "made\n")
+
+    def test_commit_at_every_failpoint(self):
         self.loop()

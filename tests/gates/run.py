@@ -11,7 +11,7 @@ import tree  # noqa: E402
 from harness import totals  # noqa: E402
 
 GATES = ["include_layers", "no_machine_paths", "file_shape", "format", "headers_alone", "linkage", "start_cost",
-         "scripts", "runtime_spec"]
+         "scripts", "runtime_spec", "failpoints"]
 
 
 def main() -> None:

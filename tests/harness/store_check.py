@@ -32,7 +32,7 @@ def check_store(root: pathlib.Path, at_rest: bool = True) -> list[str]:
                  for name in os.listdir(root / "objects" / folder)}
         wrong += [f"object {name} belongs to no layer" for name in sorted(there - set(named))]
         wrong += [f"snapshot {name} has no row" for name in os.listdir(root / "trees")
-                  if name.partition(".")[0] not in rows.trees | rows.layers.keys()]
+                  if name.partition(".")[0] not in rows.trees]
         wrong += [f"incoming/{name} is left over" for name in os.listdir(root / "incoming")]
     return wrong
 
@@ -46,9 +46,19 @@ class _Rows:
                            for name, size in state.execute("SELECT diff_id, size FROM layers")}
             self.blobs = {name.removeprefix("sha256:"): size
                           for name, size in state.execute("SELECT digest, size FROM blobs")}
-            self.trees = {name.removeprefix("sha256:") for name, in state.execute("SELECT tree FROM trees")}
+            self.trees = set()
+            for tree, layers in state.execute("SELECT tree, layers FROM trees"):
+                self.trees |= {tree.removeprefix("sha256:"), *_chain_ids(layers.split())}
         finally:
             state.close()
+
+
+def _chain_ids(layers: list[str]) -> list[str]:
+    """As OCI has them, without their prefix."""
+    chains = layers[:1]
+    for layer in layers[1:]:
+        chains.append("sha256:" + hashlib.sha256(f"{chains[-1]} {layer}".encode()).hexdigest())
+    return [chain.removeprefix("sha256:") for chain in chains]
 
 
 def _check_layer(root: pathlib.Path, layer: str) -> tuple[list[str], dict[str, int]]:
