@@ -21,6 +21,7 @@ class EngineTest(unittest.TestCase):
     """self.data: a folder on the test's disk which the engine sees as /peer, with the runtime in it."""
 
     needs_peers = True
+    in_another_root = True
     maxDiff = None
 
     @classmethod

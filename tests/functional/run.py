@@ -4,6 +4,7 @@
 --only PATTERN   tests whose id (file.Class.test) contains PATTERN; repeatable
 --full           also the tests that ./check leaves to ./check --full (class attribute `full_only`), and whole
                  fault loops instead of a seeded sample (WHERRY_TEST_FULL=1)
+                 Programs with sanitizers leave out those that run them in another root (`in_another_root`).
 --seed N         the seed of samples (default: from the last commit; printed)
 """
 import argparse
@@ -19,7 +20,7 @@ sys.path.insert(0, str(_HERE.parent))
 sys.path.insert(0, str(_HERE))
 
 from harness import peers, sandbox, totals  # noqa: E402
-from harness.paths import TOP, bin_dir  # noqa: E402
+from harness.paths import TOP, bin_dir, sanitized  # noqa: E402
 
 
 class _Report(unittest.TextTestResult):
@@ -72,8 +73,10 @@ def _chosen(options) -> list[unittest.TestCase]:
         os.environ["WHERRY_TEST_FULL"] = "1"
     loader = unittest.TestLoader()
     found = list(_tests(loader.discover(str(_HERE), pattern="*_test.py", top_level_dir=str(_HERE))))
+    # Programs with sanitizers need libraries that no other root has.
     return [test for test in found
             if (options.full or options.only or not getattr(test, "full_only", False))
+            and not (sanitized() and getattr(test, "in_another_root", False))
             and (not options.only or any(word in test.id() for word in options.only))]
 
 
