@@ -45,9 +45,8 @@ Result<transfer::Pulled> LocalEngine::pull(const PullRequest& request) {
   TRY_VOID(images->sweep());
   ensure_reserve(fds_.root.get());
   TRY(auto endpoints, pull_endpoints_of()(reference.domain()));
-  Result<transfer::Pulled> pulled =
-      transfer::pull(*images, reference, endpoints,
-                     {request.platform, options_.max_downloads, request.progress});
+  Result<transfer::Pulled> pulled = transfer::pull(
+      *images, reference, endpoints, {request.platform, options_.max_downloads, request.progress});
   // One layer's objects could not be taken away while another layer's were counted on.
   if (!pulled) [[maybe_unused]]
     Result<void> swept = images->sweep();

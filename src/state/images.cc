@@ -177,10 +177,8 @@ Result<void> put_tag(Database& database, std::string_view reference, std::string
   return statement.bind(1, reference).bind(2, image_id).run();
 }
 
-Result<void> delete_tag(Database& database, std::string_view reference,
-                        std::string_view image_id) {
-  TRY(Statement statement,
-      database.prepare("DELETE FROM tags WHERE reference=?1 AND image_id=?2"));
+Result<void> delete_tag(Database& database, std::string_view reference, std::string_view image_id) {
+  TRY(Statement statement, database.prepare("DELETE FROM tags WHERE reference=?1 AND image_id=?2"));
   return statement.bind(1, reference).bind(2, image_id).run();
 }
 

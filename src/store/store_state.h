@@ -40,9 +40,9 @@ struct FoundImage {
   state::ImageRow row;
   bool by_id = false;  // false: by a reference
 };
-// A reference goes before an id, as in Docker. A name or digest of several platforms gives the image
-// of `platform` ("os/arch[/variant]"); empty: this machine's, or else any. kNotFound: "no such
-// image: x".
+// A reference goes before an id, as in Docker. A name or digest of several platforms gives the
+// image of `platform` ("os/arch[/variant]"); empty: this machine's, or else any. kNotFound: "no
+// such image: x".
 Result<FoundImage> find_image(state::Database& database, std::string_view name_or_id,
                               std::string_view platform = {});
 // Gives the image a name, which another one of the same platform loses.
