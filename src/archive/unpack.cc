@@ -36,7 +36,8 @@ Error too_large(std::string_view why) {
 
 Error too_many_entries(uint64_t limit) {
   return too_large("more than " + std::to_string(limit) +
-                   " entries, which is the setting 'max-layer-entries'");
+                   " entries, which is the setting 'max-layer-entries'")
+      .set_hint("if the archive is to be trusted, raise it in the configuration");
 }
 
 // "/a//./b/" -> "a/b". "..", which would leave the tree or depend on what a link points to, is

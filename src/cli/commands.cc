@@ -209,6 +209,7 @@ Result<engine::Engine*> Context::engine() {
   options.max_downloads = config.max_downloads;
   options.max_uploads = config.max_uploads;
   options.storage_driver = config.storage_driver;
+  options.max_layer_entries = config.max_layer_entries;
   options.docker_config = docker_config_path(environment_variable);
   options.search_path = environment_variable("PATH").value_or("");
   TRY(engine_, open_(options));

@@ -30,7 +30,9 @@ constexpr std::string_view kKeys[] = {"data-root",
                                       "insecure-registries",
                                       "max-concurrent-downloads",
                                       "max-concurrent-uploads",
-                                      "storage-driver"};
+                                      "storage-driver",
+                                      "storage-budget",
+                                      "max-layer-entries"};
 // Keys of Docker's daemon.json that mean something there and nothing here yet.
 constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "authorization-plugins",
@@ -213,6 +215,23 @@ Result<void> apply_transfers(int& out, const Json& value, std::string_view key,
   return {};
 }
 
+Result<void> apply_budget(Config& config, const std::string& text, std::string_view key,
+                          std::string_view source) {
+  auto bytes = parse_byte_size(text);
+  if (!bytes) return bad_key(source, key, "must be a size such as \"20g\"");
+  config.storage_budget = static_cast<uint64_t>(*bytes);
+  return {};
+}
+
+Result<void> apply_layer_entries(Config& config, const Json& value, std::string_view key,
+                                 std::string_view source) {
+  if (!value.is_number_integer() || value < 1 || value > store::kMaxLayerEntries)
+    return bad_key(source, key,
+                   fmt::format("must be a number from 1 to {}", store::kMaxLayerEntries));
+  config.max_layer_entries = value.get<uint64_t>();
+  return {};
+}
+
 Result<void> apply_key(Config& config, const std::string& key, const Json& value,
                        std::string_view source) {
   if (key == "debug") {
@@ -235,7 +254,9 @@ Result<void> apply_key(Config& config, const std::string& key, const Json& value
     return apply_transfers(config.max_downloads, value, key, source);
   if (key == "max-concurrent-uploads")
     return apply_transfers(config.max_uploads, value, key, source);
+  if (key == "max-layer-entries") return apply_layer_entries(config, value, key, source);
   TRY(std::string text, text_value(value, key, source));
+  if (key == "storage-budget") return apply_budget(config, text, key, source);
   if (key == "data-root") return apply_root(config.data_root, std::move(text), key, source);
   if (key == "exec-root" || key == "run-root")
     return apply_root(config.run_root, std::move(text), key, source);
@@ -349,6 +370,8 @@ std::string config_json(const Config& config) {
   document["max-concurrent-uploads"] = config.max_uploads;
   document["storage-driver"] =
       config.storage_driver ? store::rung_name(*config.storage_driver) : "";
+  document["storage-budget"] = std::to_string(config.storage_budget);
+  document["max-layer-entries"] = config.max_layer_entries;
   return document.dump(4, ' ', false, Json::error_handler_t::replace);
 }
 

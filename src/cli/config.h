@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "store/ladder.h"
+#include "store/limits.h"
 #include "transfer/endpoints.h"
 
 namespace wherry::cli {
@@ -31,6 +32,8 @@ struct Config {
   int max_downloads = 3;                      // layers of one pull at a time
   int max_uploads = 5;                        // and of one push
   std::optional<store::Rung> storage_driver;  // empty: the best that works
+  uint64_t storage_budget = 0;                // bytes that `gc` leaves; 0: as many as there are
+  uint64_t max_layer_entries = store::kDefaultLayerEntries;
 };
 
 inline constexpr size_t kMaxConfigBytes = 1 << 20;

@@ -22,7 +22,7 @@ constexpr Flag kFsck[] = {
 };
 constexpr Flag kGc[] = {
     {"budget", 0, FlagKind::kBytes,
-     "Bytes that the store may have, like 20GB; blobs go to meet it"},
+     "Bytes that the store may have, like 20GB, instead of storage-budget's"},
     {"dry-run", 'n', kBool, "Only say what would go, and why"},
     {"verbose", 'v', kBool, "Say of everything why it goes or stays"},
 };
@@ -100,6 +100,7 @@ Result<int> check_store(Invocation& call) {
 Result<int> collect_garbage(Invocation& call) {
   store::CollectOptions options;
   options.dry_run = call.flags.boolean("dry-run");
+  options.budget = call.context.config.storage_budget;
   if (call.flags.has("budget")) {
     const int64_t budget = call.flags.bytes("budget");
     if (budget <= 0)

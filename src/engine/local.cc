@@ -80,7 +80,8 @@ LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Data
 Result<store::Store*> LocalEngine::store() {
   if (!store_) {
     TRY(store::Store opened,
-        store::Store::open(database_, paths_.root, {fds_.run.get(), options_.storage_driver}));
+        store::Store::open(database_, paths_.root,
+                           {fds_.run.get(), options_.storage_driver, options_.max_layer_entries}));
     store_.emplace(std::move(opened));
   }
   return &*store_;

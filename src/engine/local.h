@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "store/ladder.h"
+#include "store/limits.h"
 #include "transfer/endpoints.h"
 
 namespace wherry::engine {
@@ -20,6 +21,7 @@ struct LocalOptions {
   int max_downloads = 3;
   int max_uploads = 5;
   std::optional<store::Rung> storage_driver;  // empty: the best that works
+  uint64_t max_layer_entries = store::kDefaultLayerEntries;
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
 };

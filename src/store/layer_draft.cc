@@ -31,6 +31,7 @@ Result<LayerDraft> Store::new_archive_layer() {
           "cannot begin a layer");
   LayerDraft draft(state_->places, std::move(incoming));
   draft.objects_ = std::move(objects);
+  draft.max_entries_ = state_->options.max_layer_entries;
   return draft;
 }
 
@@ -102,8 +103,11 @@ Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd) {
 
 Result<archive::ObjectsJob> LayerDraft::job() {
   TRY(int blob, blob_fd());
-  return archive::ObjectsJob{
-      .directory = folder(), .store = places_->objects.get(), .lock = lock_fd(), .blob = blob};
+  return archive::ObjectsJob{.directory = folder(),
+                             .store = places_->objects.get(),
+                             .lock = lock_fd(),
+                             .blob = blob,
+                             .max_entries = max_entries_};
 }
 
 LayerFacts facts_of(const archive::Unpacked& layer) {

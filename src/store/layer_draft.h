@@ -84,6 +84,7 @@ class LayerDraft {
   sys::Fd blob_, record_, recipe_;
   std::optional<LayerFacts> facts_;
   uint64_t files_size_ = 0;
+  uint64_t max_entries_ = 0;  // of archives
 };
 
 }  // namespace wherry::store

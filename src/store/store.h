@@ -30,6 +30,7 @@
 #include "store/ladder.h"
 #include "store/layer_draft.h"
 #include "store/lease.h"
+#include "store/limits.h"
 #include "store/upper.h"
 #include "sys/fd.h"
 #include "tree/difference.h"
@@ -93,7 +94,8 @@ struct StoreOptions {
   // The run root's directory, borrowed: keeps what was found out until the next boot. -1: nothing
   // is kept.
   int run_root = -1;
-  std::optional<Rung> rung;  // forced; empty: the best that works here
+  std::optional<Rung> rung;                           // forced; empty: the best that works here
+  uint64_t max_layer_entries = kDefaultLayerEntries;  // of a layer that comes as an archive
 };
 
 class Store {

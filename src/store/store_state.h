@@ -17,8 +17,6 @@ inline constexpr const char* kIncoming = "incoming";
 inline constexpr const char* kTree = "fs";
 inline constexpr const char* kWork = "work";
 inline constexpr const char* kDraftBlob = "blob";
-// Beyond it a record is refused. Archives have a limit of their own, which a setting lowers.
-inline constexpr uint64_t kMaxLayerEntries = 10'000'000;
 
 struct Store::State {
   state::Database& database;

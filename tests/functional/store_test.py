@@ -2,6 +2,7 @@
 import hashlib
 import io
 import json
+import os
 import pathlib
 import tarfile
 
@@ -149,6 +150,44 @@ class Usage(StoreTest):
         self.w.ok("gc")
         self.assertFalse(stray.exists())
         self.assertEqual(self.objects(), before)
+
+
+class Settings(FunctionalTest):
+    needs_image = False
+
+    def of(self, **config) -> Wherry:
+        w = Wherry(config=config)
+        self.addCleanup(w.close)
+        return w
+
+    def test_a_layer_may_have_as_many_entries_as_the_setting_says(self):
+        folder = self.scratch("tars")
+        tar = tar_of(folder / "a.tar", {f"f{number}": b"" for number in range(11)})
+        self.of(**{"max-layer-entries": 11}).ok("import", tar, "a:1")
+        w = self.of(**{"max-layer-entries": 10})
+        self.assert_fails(w.try_run("import", tar, "a:1"), 1, "more than 10 entries", "max-layer-entries", "raise it")
+        self.assertEqual(list((w.root / "incoming").iterdir()), [])
+
+    def test_a_budget_is_met_by_blobs_that_can_be_had_again(self):
+        tar = tar_of(self.scratch("tars") / "a.tar", {"f": os.urandom(300_000)})
+        w = self.of(**{"storage-budget": "400k"})
+        w.ok("import", tar, "a:1")
+        w.try_run("save", "a:1", text=False)
+        blobs = w.root / "blobs/sha256"
+        self.assertEqual(len(list(blobs.iterdir())), 1)
+        self.assertIn("it can be packed again", w.ok("gc", "--dry-run"))
+        self.assertIn("saves packing it again", w.ok("gc", "-v", "--budget", "1g"))
+        self.assertEqual(len(list(blobs.iterdir())), 1)
+        w.ok("gc")
+        self.assertEqual(list(blobs.iterdir()), [])
+        self.assertIn("a:1", w.ok("fsck") + w.ok("images", "--format", "{{.Repository}}:{{.Tag}}"))
+        self.assertIn("is not met", w.try_run("gc", "--budget", "1k").stderr)
+
+    def test_settings_that_cannot_be_are_refused_by_name(self):
+        for key, value in (("storage-budget", "much"), ("storage-budget", 5), ("max-layer-entries", 0),
+                           ("max-layer-entries", 20_000_000), ("max-layer-entries", "many")):
+            with self.subTest(key=key, value=value):
+                self.assert_fails(self.of(**{key: value}).try_run("images"), 125, key)
 
 
 class Formats(FunctionalTest):
