@@ -29,7 +29,7 @@ Error cannot_enter(int errnum, std::string_view path) {
 // What setxattr(2) would refuse: vfs_cap_data of revision 2 or 3.
 bool is_capability(std::string_view value) {
   if (value.size() < 4) return false;
-  int revision = value[3];
+  const auto revision = static_cast<uint8_t>(value[3]);
   return (revision == 2 && value.size() == 20) || (revision == 3 && value.size() == 24);
 }
 
