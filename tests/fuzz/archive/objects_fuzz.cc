@@ -10,6 +10,7 @@
 #include "archive/layer_tree.h"
 #include "archive/unpack.h"
 #include "sys/fd.h"
+#include "sys/sha256.h"
 #include "tree/record.h"
 
 namespace {
