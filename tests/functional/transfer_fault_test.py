@@ -70,7 +70,10 @@ class KilledPull(RegistryTest):
         for program in ("wherry-unpack", "wherry-transfer"):
             with self.subTest(program):
                 self.registry.faults["GET .*blobs/"] = Fault(stall=1000)
+                self.registry.requests.clear()
                 process = self.w.start("pull", self.name("app", "1"), env=PROMPT, stdin=subprocess.DEVNULL)
+                # Helpers of before, like the one that asked for the configuration, have ended by then.
+                self.w.wait_for(lambda: len(self.registry.asked("app/blobs")) > 1)
                 pid = self.w.wait_for(lambda: self.child(process.pid, program))
                 subprocess.run(["kill", "-9", str(pid)], check=True)
                 _, err = process.communicate(timeout=30)

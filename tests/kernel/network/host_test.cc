@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
@@ -139,6 +140,8 @@ void HostTest::SetUp() {
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
   stat("/proc/thread-self/ns/net", &after);
   ASSERT_NE(before.st_ino, after.st_ino);
+  // A new namespace begins with what the machine's own has.
+  std::ofstream("/proc/sys/net/ipv4/ip_forward") << "0\n";
   host_ = current_namespace();
   outside_ = new_namespace();
   ASSERT_TRUE(sys::configure_links(nullptr));
