@@ -73,8 +73,7 @@ Result<Unpacked> unpack_into(TreeSink& sink, std::function<Result<void>(std::str
                              int tar, int blob, Worker worker, const UnpackRules& rules);
 // The entries of a plain tar alone, for tests.
 Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules);
-// Unpacks what `tar` reads into the directory `root`. The process has given up its
-// rights before.
+// Unpacks what `tar` reads into the directory `root`. The process has given up its rights before.
 Result<Unpacked> unpack(int tar, int root, Worker worker, const UnpackRules& rules = {});
 
 // The report as bytes for the pipe, and back.

@@ -40,15 +40,6 @@ uint64_t folder_size(int layers, const std::string& name) {
   return bytes;
 }
 
-// Files of the farm that no checkout has a name of.
-Result<void> sweep_farm_of(const Places& places) {
-  Result<sys::Fd> farm = sys::open_file(places.root + "/farm", O_RDONLY | O_DIRECTORY);
-  if (!farm && farm.error().errnum() == ENOENT) return {};
-  if (!farm) return std::move(farm.error());
-  TRY([[maybe_unused]] FarmSwept swept, sweep_farm(farm->get()));
-  return {};
-}
-
 class Collection {
  public:
   Collection(Store::State& state, const CollectOptions& options)
@@ -77,7 +68,8 @@ class Collection {
     TRY(Incoming trash, Incoming::create(state_.places, state_.database));
     take_snapshots(state_.places, trash.directory(), snapshots_);
     TRY_VOID(remove_objects(state_.places, objects_));
-    return sweep_farm_of(state_.places);
+    TRY([[maybe_unused]] FarmSwept swept, sweep_farm(state_.places.root));
+    return {};
   }
   Collected take() && { return std::move(report_); }
 

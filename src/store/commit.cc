@@ -215,7 +215,8 @@ Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<Layer
     TRY(NewTree tree, NewTree::make(state, folders));
     trees.push_back(std::move(tree));
   }
-  const std::vector<std::string> proven = proven_trees(checked, trees, layers);
+  std::vector<std::string> proven = proven_trees(checked, trees, layers);
+  for (const LayerDraft& layer : layers) proven.push_back(layer.facts()->diff_id.str());
   if (!layers.empty() || !trees.empty()) TRY_VOID(sync_files(places));
   std::vector<Digest> ids;
   {
@@ -230,7 +231,7 @@ Result<std::vector<Digest>> commit_images(Store::State& state, std::vector<Layer
     TRY_VOID(failpoint("store.image.before"));
     TRY_VOID(transaction.commit());
   }
-  for (const std::string& tree : proven) note_looked(state, tree);
+  for (const std::string& digest : proven) note_looked(state, digest);
   TRY_VOID(failpoint("store.image.after"));
   return ids;
 }

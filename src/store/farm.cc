@@ -37,20 +37,20 @@ Error failed(const std::string& action, const std::string& file) {
 }
 
 // One file, if nobody else has a name of it. A checkout that links it meanwhile keeps it.
-Result<bool> sweep_file(int dir, const std::string& name, FarmSwept& swept) {
+Result<void> sweep_file(int dir, const std::string& name, FarmSwept& swept) {
   struct stat info{};
   if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    if (errno == ENOENT) return false;
+    if (errno == ENOENT) return {};
     return failed("look at", name);
   }
-  if (!S_ISREG(info.st_mode) || info.st_nlink > 1) return true;
+  if (!S_ISREG(info.st_mode) || info.st_nlink > 1) return {};
   if (unlinkat(dir, name.c_str(), 0) != 0) {
-    if (errno == ENOENT) return true;
+    if (errno == ENOENT) return {};
     return failed("remove", name);
   }
   ++swept.files;
   swept.bytes += static_cast<uint64_t>(info.st_size);
-  return true;
+  return {};
 }
 
 }  // namespace
@@ -175,24 +175,17 @@ Result<void> Farm::make_folder(const std::string& file) {
   return failed("make", folder);
 }
 
-Result<FarmSwept> sweep_farm(int farm) {
+Result<FarmSwept> sweep_farm(const std::string& root) {
   FarmSwept swept;
-  TRY(std::vector<std::string> folders, sys::list_dir(farm));
+  Result<sys::Fd> farm = sys::open_file(root + "/" + kFarm, O_RDONLY | O_DIRECTORY);
+  if (!farm && farm.error().errnum() == ENOENT) return swept;
+  if (!farm) return std::move(farm.error());
+  TRY(std::vector<std::string> folders, sys::list_dir(farm->get()));
   for (const std::string& folder : folders) {
-    TRY(sys::Fd dir, sys::open_at(farm, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(sys::Fd dir, sys::open_at(farm->get(), folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     TRY(std::vector<std::string> names, sys::list_dir(dir.get()));
     for (const std::string& name : names) TRY_VOID(sweep_file(dir.get(), name, swept));
   }
-  return swept;
-}
-
-Result<FarmSwept> sweep_farm(int farm, std::span<const Digest> keys) {
-  FarmSwept swept;
-  for (const Digest& key : keys)
-    for (uint32_t copy = 0;; ++copy) {
-      TRY(const bool there, sweep_file(farm, farm_name(key, copy), swept));
-      if (!there) break;
-    }
   return swept;
 }
 

@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,6 +20,8 @@
 #include "tree/entry.h"
 
 namespace wherry::store {
+
+inline constexpr const char* kFarm = "farm";  // below the root
 
 Digest farm_key(const tree::Entry& entry);
 // "12/3456..." or "12/3456....1".
@@ -71,9 +72,7 @@ struct FarmSwept {
   uint64_t files = 0;
   uint64_t bytes = 0;
 };
-// Removes those files that no checkout has a name of.
-Result<FarmSwept> sweep_farm(int farm);
-// The same for the files of these keys only.
-Result<FarmSwept> sweep_farm(int farm, std::span<const Digest> keys);
+// Removes those files of `root`'s farm, if it has one, that no checkout has a name of.
+Result<FarmSwept> sweep_farm(const std::string& root);
 
 }  // namespace wherry::store

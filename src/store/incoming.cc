@@ -98,8 +98,7 @@ Result<void> take_unrecorded(const Places& places, state::Database& database,
   TRY(sys::Fd entry,
       sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   std::vector<std::string> bases;
-  for (const std::vector<Digest>* list : {&moves.layers, &moves.trees})
-    for (const Digest& digest : *list) bases.push_back(digest.hex());
+  for (const Digest& tree : moves.trees) bases.push_back(tree.hex());
   take_snapshots(places, entry.get(), bases);
   return transaction.commit();
 }

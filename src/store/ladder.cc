@@ -179,10 +179,7 @@ Result<Rung> first_that_works(const Places& places, state::Database& database,
 // acknowledged has one: with what is half-made swept they have one name, and go.
 Result<void> forget_torn_farm(const Places& places, state::Database& database) {
   TRY_VOID(sweep_incoming(places, database));
-  Result<sys::Fd> farm = sys::open_file(places.root + "/farm", O_RDONLY | O_DIRECTORY);
-  if (!farm && farm.error().errnum() == ENOENT) return {};
-  if (!farm) return std::move(farm.error());
-  TRY([[maybe_unused]] FarmSwept swept, sweep_farm(farm->get()));
+  TRY([[maybe_unused]] FarmSwept swept, sweep_farm(places.root));
   return {};
 }
 

@@ -116,6 +116,13 @@ Result<bool> is_recipe_touched(int layer) {
   return is_later(changed, index.known_until());
 }
 
+bool are_files_untouched(int layer) {
+  Result<ObjectIndex> index = ObjectIndex::open(layer);
+  Result<timespec> record = change_of(layer, kRecord), recipe = change_of(layer, kRecipe);
+  return index && record && recipe && !is_later(*record, index->known_until()) &&
+         !is_later(*recipe, index->known_until());
+}
+
 Result<void> prove_layer(const Places& places, const Digest& diff_id, int layer) {
   TRY(LayerContents contents, read_layer(layer));
   TRY(ObjectIndex index, ObjectIndex::open(layer));

@@ -6,9 +6,9 @@
 // backup) is read again, and the index told. What only the disk has changed by itself is found by
 // reading everything: that is fsck's.
 //
-// Before a start the image that it stands on is looked at whole, once in a boot; later starts look
-// at some objects each, one after another. What was looked at is kept in the run root, in one file.
-// Inside store/ only.
+// Before a start the image that it stands on is looked at whole, and before a build each layer that
+// it counts on, once in a boot; later uses look at some objects each, one after another. What was
+// looked at is kept in the run root, in one file. Inside store/ only.
 #pragma once
 
 #include <span>
@@ -36,6 +36,8 @@ Result<void> prove_recipe(const Places& places, const Digest& diff_id, int layer
 
 // Since the layer was last proven.
 Result<bool> is_recipe_touched(int layer);
+// The layer's record and recipe have not been; false as well when that cannot be told.
+bool are_files_untouched(int layer);
 
 // "'/usr/bin/x'", a name that each of the objects (sorted) has in the layer, in their order; empty
 // of those that it does not have.
@@ -50,8 +52,11 @@ Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
                                const std::string& snapshot);
 // By its metadata alone.
 bool is_sealed_snapshot(const Places& places, const std::string& name);
-// The tree and all of its layers were proven just now.
-void note_looked(const Store::State& state, const std::string& tree);
+// Before a build counts on a layer: as prove_layer(), once in a boot; then as far as metadata and
+// some of its objects tell.
+Result<void> look_at_layer(Store::State& state, const Digest& diff_id, int layer);
+// The tree with all of its layers, or the layer, was proven just now.
+void note_looked(const Store::State& state, const std::string& digest);
 // Something is damaged: everything is looked at whole again before its next start.
 void forget_looks(const Store::State& state);
 

@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "store/checkout.h"
+#include "store/farm.h"
 #include "store/look.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
@@ -23,7 +24,6 @@ namespace {
 
 constexpr const char* kNewSnapshot = "tree";
 constexpr const char* kNewWork = "tree-work";
-constexpr const char* kFarm = "farm";
 constexpr std::string_view kSuffixes[] = {".erofs", ".farm", ".reflink", ".layer"};
 
 std::vector<Digest> ids_of(std::span<const LayerFolder> layers) {

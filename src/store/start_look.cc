@@ -1,4 +1,4 @@
-// Looking before a start: at everything once in a boot, then at a few objects each time.
+// Looking before a use: at everything once in a boot, then at a few objects each time.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,22 +12,22 @@
 namespace wherry::store {
 namespace {
 
-// <run root>/looked: a record for each tree that was looked at whole since the boot.
+// <run root>/looked: a record for each tree and layer that was looked at whole since the boot.
 constexpr const char* kLooked = "looked";
-// What a start looks at when its image is known: a tenth of a millisecond.
+// What a use looks at of what is known: a tenth of a millisecond.
 constexpr size_t kAtOnce = 64;
 
 struct Look {
-  tree::ObjectId key{};   // of the root and the tree
-  uint32_t layer = 0;     // where the next start goes on
+  tree::ObjectId key{};   // of the root and the tree or layer
+  uint32_t layer = 0;     // where the next use goes on
   uint32_t position = 0;  // in its index
 };
 static_assert(sizeof(Look) == 40);
 
-tree::ObjectId key_of(const Store::State& state, const std::string& tree) {
+tree::ObjectId key_of(const Store::State& state, const std::string& digest) {
   sys::Sha256 hash;
   hash.update(state.places.root);
-  hash.update("\n" + tree);
+  hash.update("\n" + digest);
   return hash.finish_bytes();
 }
 
@@ -92,11 +92,11 @@ Result<void> look_at_layers(const Places& places, const state::TreeRow& row) {
 }
 
 // False: something was touched, so that all of it is to be looked at.
-Result<bool> look_at_next(const Places& places, const state::TreeRow& row, Look& look) {
+Result<bool> look_at_next(const Places& places, std::span<const std::string> layers, Look& look) {
   size_t left = kAtOnce;
-  for (size_t visited = 0; visited < row.layers.size() && left > 0; ++visited) {
-    if (look.layer >= row.layers.size()) look.layer = look.position = 0;
-    TRY_CTX(Digest diff_id, Digest::parse(row.layers[look.layer]), "damaged state");
+  for (size_t visited = 0; visited < layers.size() && left > 0; ++visited) {
+    if (look.layer >= layers.size()) look.layer = look.position = 0;
+    TRY_CTX(Digest diff_id, Digest::parse(layers[look.layer]), "damaged state");
     Result<sys::Fd> folder = open_layer(places, diff_id);
     if (!folder) return false;
     Result<ObjectIndex> index = ObjectIndex::open(folder->get());
@@ -133,7 +133,7 @@ Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
   const tree::ObjectId key = key_of(state, row.tree);
   const bool sealed = is_sealed_snapshot(places, snapshot);
   if (const off_t at = looks.find(key, look); at >= 0 && sealed) {
-    TRY(bool untouched, look_at_next(places, row, look));
+    TRY(bool untouched, look_at_next(places, row.layers, look));
     if (untouched) {
       looks.put(look, at);
       return true;
@@ -148,10 +148,29 @@ Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
   return true;
 }
 
-void note_looked(const Store::State& state, const std::string& tree) {
+Result<void> look_at_layer(Store::State& state, const Digest& diff_id, int layer) {
   Looks looks(state.options.run_root);
   Look look;
-  const tree::ObjectId key = key_of(state, tree);
+  const std::string name = diff_id.str();
+  const tree::ObjectId key = key_of(state, name);
+  const off_t at = looks.find(key, look);
+  if (at >= 0 && are_files_untouched(layer)) {
+    TRY(bool untouched, look_at_next(state.places, {&name, 1}, look));
+    if (untouched) {
+      looks.put(look, at);
+      return {};
+    }
+  }
+  TraceScope trace("store.look");
+  TRY_VOID(prove_layer(state.places, diff_id, layer));
+  if (at < 0) looks.add({key, 0, 0});
+  return {};
+}
+
+void note_looked(const Store::State& state, const std::string& digest) {
+  Looks looks(state.options.run_root);
+  Look look;
+  const tree::ObjectId key = key_of(state, digest);
   if (looks.find(key, look) < 0) looks.add({key, 0, 0});
 }
 

@@ -170,7 +170,7 @@ Result<void> Store::check_layer(const Digest& diff_id) {
   TRY(auto row, state::get_layer(state_->database, diff_id.str()));
   if (!row) return Error(ErrorKind::kNotFound, "no such layer: " + diff_id.str());
   Result<sys::Fd> folder = open_layer(state_->places, diff_id);
-  Result<void> whole = folder ? prove_layer(state_->places, diff_id, folder->get())
+  Result<void> whole = folder ? look_at_layer(*state_, diff_id, folder->get())
                               : Result<void>(std::move(folder.error()));
   if (whole) return {};
   const Error& error = whole.error();

@@ -121,7 +121,8 @@ class Store {
   Result<Lease> new_lease();
   // True: the layer is here and whole; a pull or build need not make it again.
   Result<bool> has_layer(const Digest& diff_id);
-  // The same with the reason: kNotFound, or kCorrupt with what heals it as hint.
+  // The same before a build counts on it, looking at all of it once in a boot (store/look.h), and
+  // with the reason: kNotFound, or kCorrupt with what heals it as hint.
   Result<void> check_layer(const Digest& diff_id);
   // Moves finished drafts to their place and records them, and the image when there is one: one
   // sync, one transaction, durable on return. `within` runs inside the transaction after the layers

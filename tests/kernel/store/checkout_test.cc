@@ -64,8 +64,7 @@ class CheckoutTest : public ::testing::Test {
     return base_ + "/objects/" + object_name(Tree::object_of(content));
   }
   FarmSwept sweep() {
-    const sys::Fd farm = open("farm");
-    Result<FarmSwept> swept = sweep_farm(farm.get());
+    Result<FarmSwept> swept = sweep_farm(base_);
     EXPECT_TRUE(swept) << swept.error().message();
     return swept ? *swept : FarmSwept();
   }
@@ -286,18 +285,12 @@ TEST_F(CheckoutTest, TheSweepTakesWhatNoTreeHasAndNothingElse) {
   expect_made(two, FileWay::kFarm, "two");
   EXPECT_EQ(sweep().files, 0u);
   fs::remove_all(base_ + "/one");
-  std::vector<Digest> keys;
-  one.each([&](const tree::Entry& entry) {
-    if (entry.path == "shared") keys.push_back(farm_key(entry));
-  });
-  const sys::Fd farm = open("farm");
-  EXPECT_EQ(sweep_farm(farm.get(), keys)->files, 0u);
   const FarmSwept swept = sweep();
   EXPECT_EQ(swept.files, 1u);
   EXPECT_EQ(swept.bytes, std::string("only in one").size());
   expect_same(two, "two");
   fs::remove_all(base_ + "/two");
-  EXPECT_EQ(sweep_farm(farm.get(), keys)->files, 1u);
+  EXPECT_EQ(sweep().files, 1u);
   EXPECT_EQ(farm_files(), 0u);
 }
 
