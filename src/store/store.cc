@@ -122,7 +122,7 @@ Result<Store> Store::open(state::Database& database, const std::string& root,
   TRY_CTX(places.blobs, open_place(root, kBlobs), context);
   TRY_CTX(places.trees, open_place(root, kTrees), context);
   TRY_CTX(places.objects, open_objects(root), context);
-  return Store(std::unique_ptr<State>(new State{database, std::move(places), options, {}, {}}));
+  return Store(std::make_unique<State>(database, std::move(places), options));
 }
 
 Result<Image> Store::find(std::string_view name_or_id, std::string_view platform) {
