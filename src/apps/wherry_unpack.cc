@@ -1,12 +1,12 @@
 // wherry-unpack's main: confines itself, unpacks or packs, reports. See archive/unpack.h,
 // archive/outline.h, archive/objects.h, archive/pack.h and archive/rebuild.h.
 //
-//   wherry-unpack unpack
-//   wherry-unpack outline
+//   wherry-unpack unpack MAX-ENTRIES
+//   wherry-unpack outline MAX-ENTRIES
 //   wherry-unpack objects known|unknown MAX-ENTRIES [OFFSET SIZE] [keep|keep-exact]
 //   wherry-unpack rebuild none|gzip|zstd [keep]
-//   wherry-unpack add [UID:GID]
-//   wherry-unpack pack none|gzip|zstd [seal] [keep]
+//   wherry-unpack add MAX-ENTRIES [UID:GID]
+//   wherry-unpack pack none|gzip|zstd MAX-ENTRIES [seal] [keep]
 #include <malloc.h>
 #include <unistd.h>
 
@@ -48,6 +48,16 @@ int take_keep(Arguments& arguments, archive::UnpackRules* rules) {
   return archive::kUnpackBlobFd;
 }
 
+// Takes a first word that is the most entries.
+bool take_limit(Arguments& arguments, uint64_t& limit) {
+  std::optional<uint64_t> number;
+  if (!arguments.empty()) number = parse_u64(arguments[0]);
+  if (!number) return false;
+  limit = *number;
+  arguments = arguments.subspan(1);
+  return true;
+}
+
 std::string unpack_into_directory(const archive::UnpackRules& rules) {
   Result<archive::Worker> worker = archive::confine_unpacker(archive::kUnpackDirectoryFd);
   if (!worker) return not_confined<archive::Unpacked>(std::move(worker));
@@ -57,21 +67,23 @@ std::string unpack_into_directory(const archive::UnpackRules& rules) {
 
 // Each verb gives its report, or nothing when its arguments are wrong.
 std::optional<std::string> run_unpack(Arguments arguments) {
-  if (!arguments.empty()) return std::nullopt;
-  return unpack_into_directory({});
+  archive::UnpackRules rules;
+  if (!take_limit(arguments, rules.max_entries) || !arguments.empty()) return std::nullopt;
+  return unpack_into_directory(rules);
 }
 
 std::optional<std::string> run_outline(Arguments arguments) {
-  if (!arguments.empty()) return std::nullopt;
+  archive::UnpackRules rules;
+  if (!take_limit(arguments, rules.max_entries) || !arguments.empty()) return std::nullopt;
   Result<archive::Worker> worker = archive::confine_unpacker(archive::kUnpackDirectoryFd);
   if (!worker) return not_confined<archive::Outline>(std::move(worker));
-  return archive::report_of(
-      archive::outline(archive::kUnpackTarFd, archive::kUnpackDirectoryFd, std::move(*worker)));
+  return archive::report_of(archive::outline(archive::kUnpackTarFd, archive::kUnpackDirectoryFd,
+                                             std::move(*worker), rules));
 }
 
 std::optional<std::string> run_add(Arguments arguments) {
   archive::UnpackRules rules{.layer = false, .owner = {}};
-  if (arguments.size() > 1) return std::nullopt;
+  if (!take_limit(arguments, rules.max_entries) || arguments.size() > 1) return std::nullopt;
   if (arguments.size() == 1) {
     auto [uid_word, gid_word] = split_once(arguments[0], ':');
     std::optional<uint64_t> uid = parse_u64(uid_word), gid = parse_u64(gid_word.value_or(""));
@@ -125,8 +137,10 @@ std::optional<std::string> run_pack(Arguments arguments) {
     output.recipe = archive::kPackRecipeFd;
     arguments = arguments.first(arguments.size() - 1);
   }
-  auto compression = only_compression(arguments);
-  if (!compression) return std::nullopt;
+  if (arguments.size() != 2) return std::nullopt;
+  auto compression = only_compression(arguments.first(1));
+  arguments = arguments.subspan(1);
+  if (!compression || !take_limit(arguments, output.max_entries)) return std::nullopt;
   output.compression = *compression;
   auto confined = archive::confine_packer(archive::kUnpackDirectoryFd);
   if (!confined) return not_confined<archive::Packed>(std::move(confined));
@@ -143,10 +157,10 @@ constexpr Verb kVerbs[] = {{"unpack", run_unpack},   {"outline", run_outline}, {
 
 int usage() {
   constexpr std::string_view kText =
-      "wherry-unpack is a helper of wherry: unpack | outline | add [UID:GID] | "
-      "objects known|unknown MAX-ENTRIES [OFFSET SIZE] [keep|keep-exact] | rebuild none|gzip|zstd "
-      "[keep] | "
-      "pack none|gzip|zstd [seal] [keep]\n";
+      "wherry-unpack is a helper of wherry: unpack MAX-ENTRIES | outline MAX-ENTRIES | "
+      "add MAX-ENTRIES [UID:GID] | "
+      "objects known|unknown MAX-ENTRIES [OFFSET SIZE] [keep|keep-exact] | "
+      "rebuild none|gzip|zstd [keep] | pack none|gzip|zstd MAX-ENTRIES [seal] [keep]\n";
   static_cast<void>(sys::write_all(2, kText));
   return 2;
 }

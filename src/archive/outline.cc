@@ -51,10 +51,10 @@ Result<std::optional<uint64_t>> plain_start(int tar) {
 
 }  // namespace
 
-Result<Outline> outline(int tar, int root, Worker worker) {
+Result<Outline> outline(int tar, int root, Worker worker, const UnpackRules& rules) {
   TRY(std::optional<uint64_t> start, plain_start(tar));
   if (!start) {
-    TRY(Unpacked all, unpack(tar, root, std::move(worker)));
+    TRY(Unpacked all, unpack(tar, root, std::move(worker), rules));
     return Outline{.replaced = all.replaced, .left = {}};
   }
   Input input(tar);
@@ -64,7 +64,7 @@ Result<Outline> outline(int tar, int root, Worker worker) {
                      return failed();
                    });
   OutlineWriter writer(root, *start);
-  TRY_VOID(unpack_entries(writer, reader, {}));
+  TRY_VOID(unpack_entries(writer, reader, rules));
   uint64_t replaced = writer.replaced();
   return Outline{.replaced = replaced, .left = std::move(writer).left()};
 }

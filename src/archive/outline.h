@@ -31,7 +31,7 @@ struct Outline {
 };
 
 // The process has given up its rights before.
-Result<Outline> outline(int tar, int root, Worker worker);
+Result<Outline> outline(int tar, int root, Worker worker, const UnpackRules& rules);
 
 std::string report_of(const Result<Outline>& result);
 Result<Outline> parse_outline_report(const std::string& text);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "archive/compression.h"
+#include "archive/unpack.h"
 #include "base/digest.h"
 
 namespace wherry::archive {
@@ -47,6 +48,7 @@ struct PackOutput {
   int blob = -1;
   int record = -1;
   int recipe = -1;
+  uint64_t max_entries = kMaxEntries;  // of a tree with more nothing is made: kResourceExhausted
 };
 Result<Packed> pack(int root, const OpaqueDirectories& opaque, const PackOutput& output,
                     Worker worker);

@@ -13,7 +13,8 @@ Result<Packing> Packing::start(const PackJob& job) {
     blob.reset(fcntl(job.blob, F_DUPFD_CLOEXEC, 0));
     if (!blob) return Error::from_errno(errno, "cannot keep a layer's blob open");
   }
-  std::vector<std::string> arguments{"pack", std::string(compression_name(job.compression))};
+  std::vector<std::string> arguments{"pack", std::string(compression_name(job.compression)),
+                                     std::to_string(job.max_entries)};
   bool seals = job.record >= 0 && job.recipe >= 0;
   if (seals) arguments.emplace_back("seal");
   if (blob) arguments.emplace_back("keep");
@@ -26,13 +27,15 @@ Result<Packing> Packing::start(const PackJob& job) {
                                                   {seals ? job.record : -1, kPackRecordFd},
                                                   {seals ? job.recipe : -1, kPackRecipeFd},
                                                   {2, 2}}));
-  return Packing(std::move(helper), std::move(blob), seals);
+  return Packing(std::move(helper), std::move(blob), seals, job.max_entries);
 }
 
 Result<Packed> Packing::finish() {
   TRY(std::string report, helper_.wait());
   TRY(Packed packed, parse_pack_report(report));
-  if (packed.record.has_value() != seals_)
+  // Those of the root and of opaque directories may be in one and not in the other.
+  if (packed.record.has_value() != seals_ || packed.entries > max_entries_ ||
+      packed.record_entries > max_entries_ + 1)
     return Error(ErrorKind::kInternal, "wherry-unpack reports what cannot be");
   if (blob_) TRY_VOID(check_blob_size(blob_.get(), packed.blob_size));
   return packed;

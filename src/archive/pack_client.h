@@ -22,6 +22,7 @@ struct PackJob {
   // object that the record names, or the helper lies.
   int record = -1;
   int recipe = -1;
+  uint64_t max_entries = kMaxEntries;
 };
 
 // Several may run at once; each object belongs to one thread. Dropping one that has not finished
@@ -36,12 +37,16 @@ class Packing {
   Result<Packed> finish();
 
  private:
-  Packing(HelperProcess helper, sys::Fd blob, bool seals)
-      : helper_(std::move(helper)), blob_(std::move(blob)), seals_(seals) {}
+  Packing(HelperProcess helper, sys::Fd blob, bool seals, uint64_t max_entries)
+      : helper_(std::move(helper)),
+        blob_(std::move(blob)),
+        seals_(seals),
+        max_entries_(max_entries) {}
 
   HelperProcess helper_;
   sys::Fd blob_;
   bool seals_;
+  uint64_t max_entries_;
 };
 
 // start() and finish() in one.

@@ -43,8 +43,14 @@ std::string joined(const std::string& parent, std::string_view name) {
 
 class Packer {
  public:
-  Packer(int root, const OpaqueDirectories& opaque, TarSink& sink, LayerSeal& seal)
-      : root_(root), opaque_(opaque), sink_(sink), seal_(seal), buffer_(kReadSize, '\0') {}
+  Packer(int root, const OpaqueDirectories& opaque, uint64_t max_entries, TarSink& sink,
+         LayerSeal& seal)
+      : root_(root),
+        opaque_(opaque),
+        max_entries_(max_entries),
+        sink_(sink),
+        seal_(seal),
+        buffer_(kReadSize, '\0') {}
 
   Result<void> run() {
     // The root has an entry only if there is something to say of it.
@@ -229,8 +235,7 @@ class Packer {
   }
 
   Result<void> put(const TarEntry& entry) {
-    if (++entries_ > kMaxEntries)
-      return Error(ErrorKind::kResourceExhausted, "cannot pack more than 1000000 entries");
+    if (++entries_ > max_entries_) return too_many_entries(max_entries_).wrap("cannot pack");
     TRY_CTX(std::string header, tar_header(entry), "cannot pack '" + shown(entry.path) + "'");
     TRY_VOID(seal_.raw(header));
     return sink_.write(header);
@@ -245,6 +250,7 @@ class Packer {
 
   int root_;
   const OpaqueDirectories& opaque_;
+  uint64_t max_entries_;
   TarSink& sink_;
   LayerSeal& seal_;
   std::string buffer_;
@@ -263,7 +269,7 @@ Result<Packed> pack(int root, const OpaqueDirectories& opaque, const PackOutput&
                     Worker worker) {
   TRY(std::unique_ptr<LayerSeal> seal, LayerSeal::open(output.record, output.recipe));
   TarSink sink(output.compression, output.blob, std::move(worker));
-  Packer packer(root, opaque, sink, *seal);
+  Packer packer(root, opaque, output.max_entries, sink, *seal);
   TRY_VOID(packer.run());
   TRY(TarSink::Summary summary, sink.finish());
   Packed packed{.diff_id = summary.tar.digest,

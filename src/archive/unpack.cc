@@ -34,12 +34,6 @@ Error too_large(std::string_view why) {
   return Error(ErrorKind::kResourceExhausted, std::string(why));
 }
 
-Error too_many_entries(uint64_t limit) {
-  return too_large("more than " + std::to_string(limit) +
-                   " entries, which is the setting 'max-layer-entries'")
-      .set_hint("if the archive is to be trusted, raise it in the configuration");
-}
-
 // "/a//./b/" -> "a/b". "..", which would leave the tree or depend on what a link points to, is
 // refused.
 Result<std::string> clean_path(std::string_view text) {
@@ -247,6 +241,12 @@ Unpacked summary_of(const TarReader::Summary& tar, const LayerSource::Summary& s
 }
 
 }  // namespace
+
+Error too_many_entries(uint64_t limit) {
+  return too_large("more than " + std::to_string(limit) +
+                   " entries, which is the setting 'max-layer-entries'")
+      .set_hint("if they are to be trusted, raise it in the configuration");
+}
 
 Result<Unpacked> unpack_into(TreeSink& sink, TarReader::Raw raw, int tar_fd, int blob,
                              Worker worker, const UnpackRules& rules) {

@@ -15,6 +15,7 @@
 #include "archive/compression.h"
 #include "archive/input.h"
 #include "base/digest.h"
+#include "base/result.h"
 
 namespace wherry::archive {
 
@@ -32,6 +33,9 @@ inline constexpr size_t kMaxXattrs = 128;
 inline constexpr size_t kMaxXattrSize = 64u << 10;
 inline constexpr size_t kMaxOpaque = 4096;
 inline constexpr size_t kMaxReport = 32u << 20;
+
+// Of an archive, or of a tree that is packed.
+Error too_many_entries(uint64_t limit);
 
 // How what is in the archive becomes files, and what is kept of it.
 struct UnpackRules {

@@ -35,7 +35,8 @@ Result<void> check_blob_size(int blob, uint64_t size) {
 
 Result<Unpacking> Unpacking::start(const UnpackJob& job) {
   TRY(sys::Fd root, sys::open_at(job.directory, ".", O_RDONLY | O_DIRECTORY));
-  std::vector<std::string> arguments{job.rules.layer ? "unpack" : "add"};
+  std::vector<std::string> arguments{job.rules.layer ? "unpack" : "add",
+                                     std::to_string(job.rules.max_entries)};
   if (job.rules.owner)
     arguments.push_back(std::to_string(job.rules.owner->first) + ":" +
                         std::to_string(job.rules.owner->second));
@@ -56,10 +57,11 @@ Result<Unpacked> Unpacking::finish() {
 
 Result<Outline> run_outline(const UnpackJob& job) {
   TraceScope trace("archive.outline");
-  TRY(HelperProcess helper, HelperProcess::start({"outline"}, {{job.tar, kUnpackTarFd},
-                                                               {job.directory, kUnpackDirectoryFd},
-                                                               {job.lock, kUnpackLockFd},
-                                                               {2, 2}}));
+  TRY(HelperProcess helper, HelperProcess::start({"outline", std::to_string(job.rules.max_entries)},
+                                                 {{job.tar, kUnpackTarFd},
+                                                  {job.directory, kUnpackDirectoryFd},
+                                                  {job.lock, kUnpackLockFd},
+                                                  {2, 2}}));
   TRY(std::string report, helper.wait());
   return parse_outline_report(report);
 }

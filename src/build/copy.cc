@@ -24,11 +24,13 @@ Error changed(const std::string& path) {
 
 class Copier {
  public:
-  Copier(const Selection& selection, const CopySpec& spec, int root, int lock)
+  Copier(const Selection& selection, const CopySpec& spec, int root, int lock,
+         uint64_t max_unpacked)
       : selection_(selection),
         spec_(spec),
         root_(root),
         lock_(lock),
+        max_unpacked_(max_unpacked),
         writer_(root, report_.warnings) {}
 
   Result<CopyReport> run() {
@@ -167,6 +169,7 @@ class Copier {
     TRY(Placement placement, place_of(source, /*as_directory=*/true));
     TRY_VOID(make_directories(root_, placement.directory, owner_.value_or(Owner{})));
     archive::UnpackRules rules{.layer = false, .owner = {}};
+    rules.max_entries = max_unpacked_;
     if (owner_) rules.owner = {owner_->uid, owner_->gid};
     TRY(sys::Fd directory,
         sys::open_without_links(root_, placement.directory.empty() ? "." : placement.directory,
@@ -191,6 +194,7 @@ class Copier {
   const Selection& selection_;
   const CopySpec& spec_;
   int root_, lock_;
+  uint64_t max_unpacked_;
   CopyReport report_;
   FileWriter writer_;
   std::optional<Owner> owner_;
@@ -200,9 +204,10 @@ class Copier {
 
 }  // namespace
 
-Result<CopyReport> copy(const Selection& selection, const CopySpec& spec, int root, int lock) {
+Result<CopyReport> copy(const Selection& selection, const CopySpec& spec, int root, int lock,
+                        uint64_t max_unpacked) {
   TraceScope trace("build.copy");
-  Result<CopyReport> report = Copier(selection, spec, root, lock).run();
+  Result<CopyReport> report = Copier(selection, spec, root, lock, max_unpacked).run();
   if (!report) return fail(std::move(report), spec.add ? "ADD failed" : "COPY failed");
   return report;
 }

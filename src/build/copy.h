@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "archive/unpack.h"
 #include "base/digest.h"
 #include "build/source_tree.h"
 #include "state/database.h"
@@ -93,8 +94,10 @@ struct CopyReport {
 };
 
 // Copies beneath `root`, a directory that nobody else writes to (an overlay whose upper becomes the
-// layer). `lock` is kept open by the helper that unpacks archives. A file that is not what
+// layer). `lock` is kept open by the helper that unpacks archives of at most
+// `max_unpacked` entries. A file that is not what
 // select() saw is kConflict and named. On an error the root holds whatever was made.
-Result<CopyReport> copy(const Selection& selection, const CopySpec& spec, int root, int lock);
+Result<CopyReport> copy(const Selection& selection, const CopySpec& spec, int root, int lock,
+                        uint64_t max_unpacked = archive::kMaxEntries);
 
 }  // namespace wherry::build

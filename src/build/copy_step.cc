@@ -106,7 +106,8 @@ Result<StageBuilder::Prepared> StageBuilder::prepare_copy(const Instruction& ins
                selection](store::LayerDraft& draft) -> Result<std::optional<Layers::Hit>> {
     TRY(store::MountPlan below, state_.chain.mount_plan(build_.store));
     TRY(sys::Fd root, mount_writable(below, draft));
-    TRY(CopyReport report, build::copy(*selection, *spec, root.get(), draft.lock_fd()));
+    TRY(CopyReport report,
+        build::copy(*selection, *spec, root.get(), draft.lock_fd(), draft.max_entries()));
     for (const std::string& warning : report.warnings) build_.progress.warning(warning);
     return std::optional<Layers::Hit>();
   };

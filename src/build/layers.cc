@@ -135,7 +135,8 @@ Result<LayerPtr> Layers::seal(store::LayerDraft draft, StepRecord step) {
                                                .lock = draft.lock_fd(),
                                                .blob = -1,
                                                .record = record,
-                                               .recipe = recipe}));
+                                               .recipe = recipe,
+                                               .max_entries = draft.max_entries()}));
   layer->draft.emplace(std::move(draft));
   uncommitted_ms_ += step.cost_ms;
   layer->record.emplace(std::move(step));

@@ -65,17 +65,21 @@ bool has_plain_layer(const oci::Manifest& manifest) {
 
 }  // namespace
 
-Result<ImageArchive> ImageArchive::open(const Places& places, state::Database& database, int fd) {
+Result<ImageArchive> ImageArchive::open(Store::State& state, int fd) {
   struct stat info{};
   if (fstat(fd, &info) != 0) return Error::from_errno(errno, "cannot look at it");
   if (S_ISDIR(info.st_mode)) {
     TRY(sys::Fd tree, sys::open_at(fd, ".", O_RDONLY | O_DIRECTORY));
     return ImageArchive(std::nullopt, std::move(tree));
   }
-  TRY(Incoming incoming, Incoming::create(places, database));
+  TRY(Incoming incoming, Incoming::create(state.places, state.database));
   TRY(sys::Fd tree, sys::make_dir_at(incoming.directory(), kArchive, 0700));
   TRY(archive::Outline outline,
-      archive::run_outline({.tar = fd, .directory = tree.get(), .lock = incoming.lock_fd()}));
+      archive::run_outline(
+          {.tar = fd,
+           .directory = tree.get(),
+           .lock = incoming.lock_fd(),
+           .rules = {.owner = {}, .max_entries = state.options.max_layer_entries, .part = {}}}));
   // Which of two files under one name counts depends on the reader: others would see another image.
   if (outline.replaced > 0) return corrupt("the archive has entries that replace earlier ones");
   ImageArchive archive(std::move(incoming), std::move(tree));

@@ -15,6 +15,7 @@
 #include "archive/input.h"
 #include "oci/image_archive.h"
 #include "store/incoming.h"
+#include "store/store_state.h"
 
 namespace wherry::store {
 
@@ -42,7 +43,7 @@ struct LayerFile {
 class ImageArchive {
  public:
   // `fd`: a tar, plain or compressed, or a directory; must not change as long as this lives.
-  static Result<ImageArchive> open(const Places& places, state::Database& database, int fd);
+  static Result<ImageArchive> open(Store::State& state, int fd);
 
   // The images that are to be loaded: all of a docker-archive; of a layout one for each name (of
   // those with several platforms that of `platform`; empty: this machine's).

@@ -16,6 +16,7 @@ Result<LayerDraft> Store::new_layer() {
   const Places& places = state_->places;
   TRY_CTX(Incoming incoming, Incoming::create(places, state_->database), "cannot begin a layer");
   LayerDraft draft(places, std::move(incoming));
+  draft.max_entries_ = state_->options.max_layer_entries;
   TRY_CTX(draft.tree_, sys::make_dir_at(draft.folder(), kTree, 0755), "cannot begin a layer");
   TRY_CTX([[maybe_unused]] sys::Fd work, sys::make_dir_at(draft.folder(), kWork, 0700),
           "cannot begin a layer");

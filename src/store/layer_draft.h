@@ -50,6 +50,8 @@ class LayerDraft {
   const std::string& tree_path() const { return tree_path_; }  // absolute
   const std::string& work_path() const { return work_path_; }  // beside it, for an overlay
   int lock_fd() const { return incoming_.lock_fd(); }
+  // Entries that it may have; more are refused.
+  uint64_t max_entries() const { return max_entries_; }
   // Made when first asked for: incoming/<random>/blob, empty, opened for reading and writing.
   Result<int> blob_fd();
   // What unpacks an archive into this draft, but for the archive itself; its blob is kept.
@@ -84,7 +86,7 @@ class LayerDraft {
   sys::Fd blob_, record_, recipe_;
   std::optional<LayerFacts> facts_;
   uint64_t files_size_ = 0;
-  uint64_t max_entries_ = 0;  // of archives
+  uint64_t max_entries_ = 0;
 };
 
 }  // namespace wherry::store

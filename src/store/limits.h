@@ -1,5 +1,5 @@
-// How large layers may be: entries of one layer that comes as an archive, as far as it is accepted
-// unless the user says otherwise, and as far as it is possible. Memory follows neither.
+// How large layers may be: entries of one layer as far as it is accepted unless the user says
+// otherwise, and as far as it is possible. Memory follows neither.
 #pragma once
 
 #include <cstdint>

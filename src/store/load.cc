@@ -134,8 +134,7 @@ Result<std::vector<Store::Loaded>> Store::load(int archive_fd, const LoadOptions
   std::vector<PlannedImage> planned;
   std::vector<LayerDraft> drafts;
   {
-    TRY_CTX(ImageArchive archive, ImageArchive::open(state_->places, state_->database, archive_fd),
-            context);
+    TRY_CTX(ImageArchive archive, ImageArchive::open(*state_, archive_fd), context);
     TRY_VOID_CTX(failpoint("store.load.opened"), context);
     TRY_CTX(planned, archive.images(platform), context);
     TRY_CTX(drafts, unpack_layers(*this, archive, planned), context);

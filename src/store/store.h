@@ -95,7 +95,7 @@ struct StoreOptions {
   // is kept.
   int run_root = -1;
   std::optional<Rung> rung;                           // forced; empty: the best that works here
-  uint64_t max_layer_entries = kDefaultLayerEntries;  // of a layer that comes as an archive
+  uint64_t max_layer_entries = kDefaultLayerEntries;  // of one layer that comes or is made here
 };
 
 class Store {

@@ -205,7 +205,8 @@ Result<std::optional<LayerDraft>> Store::pack_copy(LayerDraft draft) {
                              .lock = draft.lock_fd(),
                              .blob = -1,
                              .record = record,
-                             .recipe = recipe}),
+                             .recipe = recipe,
+                             .max_entries = draft.max_entries()}),
           "cannot pack the layer");
   if (packed.entries == 0) return std::optional<LayerDraft>();
   TRY_VOID(draft.finish({.diff_id = packed.diff_id, .tar_size = packed.tar_size, .blob = {}}));

@@ -9,6 +9,7 @@ import shutil
 import tarfile
 
 from base import FunctionalTest
+from harness import images
 from harness.wherry import Wherry
 
 
@@ -207,6 +208,23 @@ class Settings(FunctionalTest):
         self.of(**{"max-layer-entries": 11}).ok("import", tar, "a:1")
         w = self.of(**{"max-layer-entries": 10})
         self.assert_fails(w.try_run("import", tar, "a:1"), 1, "more than 10 entries", "max-layer-entries", "raise it")
+        self.assertEqual(list((w.root / "incoming").iterdir()), [])
+
+    def test_a_layer_that_is_made_here_may_have_as_many(self):
+        w = self.of(**{"max-layer-entries": 4000})
+        w.ok("import", images.busybox_tar(), "base:1")
+        words = ("more than 4000 entries", "max-layer-entries", "raise it")
+        made = "FROM base:1\nRUN mkdir /d && for i in $(seq %d); do : > /d/$i; done\n"
+        w.ok("build", "-t", "made:1", "-", input=made % 3999)
+        self.assert_fails(w.try_run("build", "-t", "more:1", "-", input=made % 4000), 1, *words)
+        folder = self.scratch("context")
+        tar_of(folder / "a.tar", {f"f{number}": b"" for number in range(4001)})
+        (folder / "Dockerfile").write_text("FROM base:1\nADD a.tar /d/\n")
+        self.assert_fails(w.try_run("build", folder), 1, *words)
+        w.ok("run", "--name", "full", "base:1", "sh", "-c", "for i in $(seq 4001); do : > /$i; done")
+        self.assert_fails(w.try_run("commit", "full", "more:1"), 1, *words)
+        self.assertEqual(w.ok("images", "-q", "more"), "")
+        w.ok("gc")
         self.assertEqual(list((w.root / "incoming").iterdir()), [])
 
     def test_a_budget_is_met_by_blobs_that_can_be_had_again(self):

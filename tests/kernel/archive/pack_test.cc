@@ -55,6 +55,17 @@ TEST_F(PackTest, AnyTreeComesBackFromItsTarAndGivesTheSameTarAgain) {
   }
 }
 
+TEST_F(PackTest, MoreEntriesThanAreAllowedAreRefused) {
+  std::string tree = make_tree("tree");
+  for (const char* name : {"/a", "/b", "/c"}) write(tree + name);
+  sys::Fd directory = open(tree);
+  EXPECT_EQ(run_pack({.directory = directory.get(), .max_entries = 3})->entries, 3u);
+  Result<Packed> packed = run_pack({.directory = directory.get(), .max_entries = 2});
+  ASSERT_FALSE(packed);
+  EXPECT_EQ(packed.error().kind(), ErrorKind::kResourceExhausted);
+  EXPECT_NE(packed.error().message().find("more than 2 entries"), std::string::npos);
+}
+
 TEST_F(PackTest, TheBlobIsTheTarCompressedAsAsked) {
   std::string tree = make_tree("tree");
   write(tree + "/zeros", std::string(1'000'000, '\0'));
