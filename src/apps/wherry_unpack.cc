@@ -1,8 +1,9 @@
 // wherry-unpack's main: confines itself, unpacks or packs, reports. See archive/unpack.h,
-// archive/objects.h, archive/pack.h and archive/rebuild.h.
+// archive/outline.h, archive/objects.h, archive/pack.h and archive/rebuild.h.
 //
 //   wherry-unpack unpack
-//   wherry-unpack objects known|unknown MAX-ENTRIES [keep|keep-exact]
+//   wherry-unpack outline
+//   wherry-unpack objects known|unknown MAX-ENTRIES [OFFSET SIZE] [keep|keep-exact]
 //   wherry-unpack rebuild none|gzip|zstd [keep]
 //   wherry-unpack add [UID:GID]
 //   wherry-unpack pack none|gzip|zstd [seal] [keep]
@@ -15,6 +16,7 @@
 
 #include "archive/confinement.h"
 #include "archive/objects.h"
+#include "archive/outline.h"
 #include "archive/pack.h"
 #include "archive/rebuild.h"
 #include "archive/unpack.h"
@@ -59,6 +61,14 @@ std::optional<std::string> run_unpack(Arguments arguments) {
   return unpack_into_directory({});
 }
 
+std::optional<std::string> run_outline(Arguments arguments) {
+  if (!arguments.empty()) return std::nullopt;
+  Result<archive::Worker> worker = archive::confine_unpacker(archive::kUnpackDirectoryFd);
+  if (!worker) return not_confined<archive::Outline>(std::move(worker));
+  return archive::report_of(
+      archive::outline(archive::kUnpackTarFd, archive::kUnpackDirectoryFd, std::move(*worker)));
+}
+
 std::optional<std::string> run_add(Arguments arguments) {
   archive::UnpackRules rules{.layer = false, .owner = {}};
   if (arguments.size() > 1) return std::nullopt;
@@ -74,7 +84,12 @@ std::optional<std::string> run_add(Arguments arguments) {
 std::optional<std::string> run_objects(Arguments arguments) {
   archive::UnpackRules rules;
   int blob = take_keep(arguments, &rules);
-  if (arguments.size() != 2) return std::nullopt;
+  if (arguments.size() != 2 && arguments.size() != 4) return std::nullopt;
+  if (arguments.size() == 4) {
+    std::optional<uint64_t> offset = parse_u64(arguments[2]), size = parse_u64(arguments[3]);
+    if (!offset || !size) return std::nullopt;
+    rules.part = {*offset, *size};
+  }
   std::string_view known = arguments[0];
   std::optional<uint64_t> limit = parse_u64(arguments[1]);
   if ((known != "known" && known != "unknown") || !limit) return std::nullopt;
@@ -123,16 +138,14 @@ struct Verb {
   std::string_view name;
   std::optional<std::string> (*run)(Arguments);
 };
-constexpr Verb kVerbs[] = {{"unpack", run_unpack},
-                           {"add", run_add},
-                           {"objects", run_objects},
-                           {"rebuild", run_rebuild},
-                           {"pack", run_pack}};
+constexpr Verb kVerbs[] = {{"unpack", run_unpack},   {"outline", run_outline}, {"add", run_add},
+                           {"objects", run_objects}, {"rebuild", run_rebuild}, {"pack", run_pack}};
 
 int usage() {
   constexpr std::string_view kText =
-      "wherry-unpack is a helper of wherry: unpack | add [UID:GID] | "
-      "objects known|unknown MAX-ENTRIES [keep|keep-exact] | rebuild none|gzip|zstd [keep] | "
+      "wherry-unpack is a helper of wherry: unpack | outline | add [UID:GID] | "
+      "objects known|unknown MAX-ENTRIES [OFFSET SIZE] [keep|keep-exact] | rebuild none|gzip|zstd "
+      "[keep] | "
       "pack none|gzip|zstd [seal] [keep]\n";
   static_cast<void>(sys::write_all(2, kText));
   return 2;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -12,13 +13,21 @@ constexpr size_t kReadSize = 256u << 10;
 
 }  // namespace
 
-Input::Input(int fd) : fd_(fd), buffer_(kReadSize, '\0') {}
+Input::Input(int fd, std::optional<FilePart> part)
+    : fd_(fd), part_(part), buffer_(kReadSize, '\0') {}
 
 Result<size_t> Input::read_into(size_t offset) {
+  char* into = buffer_.data() + offset;
+  size_t size = buffer_.size() - offset;
+  if (part_) size = std::min<uint64_t>(size, part_->size);
   for (;;) {
-    ssize_t got = read(fd_, buffer_.data() + offset, buffer_.size() - offset);
-    if (got >= 0) return static_cast<size_t>(got);
-    if (errno != EINTR) return Error::from_errno(errno, "cannot read the archive");
+    ssize_t got =
+        part_ ? pread(fd_, into, size, static_cast<off_t>(part_->offset)) : read(fd_, into, size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno(errno, "cannot read the archive");
+    const auto count = static_cast<size_t>(got);
+    if (part_) part_ = {part_->offset + count, part_->size - count};
+    return count;
   }
 }
 

@@ -1,6 +1,9 @@
-// Input: the bytes of a descriptor as they come, each shown once to a BlobWriter.
+// Input: the bytes of a descriptor as they come, or of a part of a file, each shown once to a
+// BlobWriter.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -8,9 +11,16 @@
 
 namespace wherry::archive {
 
+// Bytes of a file, whatever its position.
+struct FilePart {
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
 class Input {
  public:
-  explicit Input(int fd);  // borrowed
+  // Borrowed. A part that the file does not have ends where the file does.
+  explicit Input(int fd, std::optional<FilePart> part = {});
   // The first bytes, without taking them: at least `size` unless the input is shorter.
   Result<std::string_view> peek(size_t size);
   // From now on, also what was peeked at. Borrowed; may be null.
@@ -22,6 +32,7 @@ class Input {
   Result<size_t> read_into(size_t offset);
 
   int fd_;
+  std::optional<FilePart> part_;  // what is left of it
   std::string buffer_;
   size_t peeked_ = 0;
   BlobWriter* blob_ = nullptr;

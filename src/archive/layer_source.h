@@ -17,8 +17,9 @@ namespace wherry::archive {
 class LayerSource : public ByteStream {
  public:
   // Both descriptors stay the caller's; `blob` -1: nothing is kept. Nothing is read before read().
-  LayerSource(int fd, int blob, bool exact = false)
-      : input_(fd), exact_(exact), read_(-1), written_(blob) {}
+  // `part`: of the file `fd`; else all that it still gives.
+  LayerSource(int fd, int blob, bool exact = false, std::optional<FilePart> part = {})
+      : input_(fd, part), exact_(exact), read_(-1), written_(blob) {}
   Result<size_t> read(std::span<char> into) override;
 
   // After read() has given 0. Absent digests are those of the tar itself.

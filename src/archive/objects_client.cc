@@ -27,6 +27,10 @@ Result<UnpackingObjects> UnpackingObjects::start(const ObjectsJob& job) {
   TRY(sys::Fd blob, kept(job.blob));
   std::vector<std::string> arguments{"objects", job.store >= 0 ? "known" : "unknown",
                                      std::to_string(job.max_entries)};
+  if (job.part) {
+    arguments.push_back(std::to_string(job.part->offset));
+    arguments.push_back(std::to_string(job.part->size));
+  }
   if (blob) arguments.emplace_back(job.exact ? "keep-exact" : "keep");
   TRY(HelperProcess helper,
       HelperProcess::start(std::move(arguments), {{job.tar, kUnpackTarFd},

@@ -19,6 +19,7 @@ struct ObjectsJob {
   int blob = -1;       // an empty file for a gzip or zstd archive as it is; others are not kept
   bool exact = false;  // the blob is kept byte for byte, whatever its compression
   uint64_t max_entries = kMaxEntries;
+  std::optional<FilePart> part = {};  // of the file `tar`; else all that it still gives
 };
 
 class UnpackingObjects {

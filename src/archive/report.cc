@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "archive/objects.h"
+#include "archive/outline.h"
 #include "archive/pack.h"
 #include "archive/rebuild.h"
 #include "archive/unpack.h"
@@ -10,6 +11,8 @@ namespace wherry::archive {
 namespace {
 
 using nlohmann::json;
+
+constexpr uint64_t kMaxOffset = INT64_MAX;
 
 Error bad_report() {
   return Error(ErrorKind::kInternal, "wherry-unpack ended without a report that can be read");
@@ -53,6 +56,7 @@ Error error_of(const json& object) {
 }
 
 Result<uint64_t> number(const json& object, const char* key) {
+  if (!object.is_object()) return bad_report();
   auto found = object.find(key);
   if (found == object.end() || !found->is_number_unsigned()) return bad_report();
   return found->get<uint64_t>();
@@ -151,6 +155,32 @@ std::string report_of(const Result<Unpacked>& result) {
 Result<Unpacked> parse_unpack_report(const std::string& text) {
   TRY(json report, parse_object(text));
   return read_unpacked(report);
+}
+
+std::string report_of(const Result<Outline>& result) {
+  if (!result) return text_of(error_report(result.error()));
+  json left = json::array();
+  for (const LeftFile& file : result->left)
+    left.push_back({{"inode", file.inode}, {"offset", file.part.offset}, {"size", file.part.size}});
+  return text_of({{"replaced", result->replaced}, {"left", std::move(left)}});
+}
+
+Result<Outline> parse_outline_report(const std::string& text) {
+  TRY(json report, parse_object(text));
+  Outline outline;
+  TRY(outline.replaced, number(report, "replaced"));
+  if (!report.contains("left") || !report["left"].is_array()) return bad_report();
+  for (const json& file : report["left"]) {
+    LeftFile left;
+    TRY(left.inode, number(file, "inode"));
+    TRY(left.part.offset, number(file, "offset"));
+    TRY(left.part.size, number(file, "size"));
+    // What can be an offset in a file.
+    if (left.part.offset > kMaxOffset || left.part.size > kMaxOffset - left.part.offset)
+      return bad_report();
+    outline.left.push_back(left);
+  }
+  return outline;
 }
 
 std::string report_of(const Result<UnpackedObjects>& result) {

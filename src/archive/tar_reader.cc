@@ -12,6 +12,7 @@ namespace {
 constexpr uint64_t kMaxTail = 256u << 20;
 // No writer needs more than a PAX header, a global one and two GNU names.
 constexpr int kMaxExtensions = 16;
+constexpr uint64_t kMinSkip = 1u << 20;
 
 Error not_a_tar() {
   return Error(ErrorKind::kCorrupt, "not a tar archive");
@@ -109,6 +110,11 @@ Result<std::string_view> TarReader::take_block() {
 
 Result<void> TarReader::skip(uint64_t size) {
   while (size > 0) {
+    if (skip_ && rest_.empty() && size >= kMinSkip) {
+      TRY_VOID(skip_(size));
+      pulled_ += size;
+      return {};
+    }
     TRY(std::string_view bytes, take(std::min<uint64_t>(size, SIZE_MAX)));
     if (bytes.empty()) return truncated();
     TRY_VOID(pass_on(bytes));
@@ -181,7 +187,7 @@ Result<const TarMember*> TarReader::next() {
   data_left_ = padding_ = 0;
   if (at_end_mark_) return nullptr;
   Extensions extensions;
-  header_offset_ = pulled_ - rest_.size();
+  header_offset_ = data_offset();
   for (;;) {
     TRY(std::string_view header, take_block());
     if (header.empty()) return truncated();

@@ -44,8 +44,11 @@ class TarReader {
   // Gets every byte of the tar in order, but for those that read_block() gives out.
   using Raw = std::function<Result<void>(std::string_view)>;
 
-  explicit TarReader(Next source, Raw raw = {})
-      : source_(std::move(source)), raw_(std::move(raw)) {}
+  // Passes over the next bytes of the source, which the tar's digest then lacks.
+  using Skip = std::function<Result<void>(uint64_t)>;
+
+  explicit TarReader(Next source, Raw raw = {}, Skip skip = {})
+      : source_(std::move(source)), raw_(std::move(raw)), skip_(std::move(skip)) {}
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
 
@@ -54,6 +57,8 @@ class TarReader {
   Result<const TarMember*> next();
   // Offset of the current entry's first header in the uncompressed tar.
   uint64_t header_offset() const { return header_offset_; }
+  // Of the data that comes next.
+  uint64_t data_offset() const { return pulled_ - rest_.size(); }
 
   struct Block {
     std::string_view bytes;  // valid until the next call
@@ -100,6 +105,7 @@ class TarReader {
 
   Next source_;
   Raw raw_;
+  Skip skip_;
   std::string_view rest_;  // of what the source gave last
   uint64_t pulled_ = 0;    // bytes that the source gave
   bool ended_ = false;     // the source

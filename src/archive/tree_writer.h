@@ -41,6 +41,9 @@ class TreeWriter : public TreeSink {
   uint64_t xattrs_lost() const override { return xattrs_lost_; }
   uint64_t replaced() const override { return replaced_; }
 
+ protected:
+  int file() const { return file_.get(); }  // that is being written
+
  private:
   struct Place {
     int parent;

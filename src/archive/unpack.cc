@@ -143,7 +143,8 @@ class Unpacker {
     if (member.sparse && (expanded_ += member.size) > kMaxExpanded)
       return too_large("the sparse files are larger than 16 GiB in all");
     TRY_VOID(sink_.begin_file(path, member.size, member.sparse));
-    for (;;) {
+    bool left = !member.sparse && sink_.leave(tar_.data_offset(), member.size);
+    while (!left) {
       TarReader::Block block;
       TRY(bool more, tar_.read_block(block));
       if (!more) break;
@@ -217,7 +218,8 @@ class Unpacker {
 
 // The archive's way through the other thread, which may still read when this one has failed.
 struct ReadAhead {
-  ReadAhead(int tar, int blob, bool exact) : source(tar, blob, exact) {}
+  ReadAhead(int tar, int blob, const UnpackRules& rules)
+      : source(tar, blob, rules.exact, rules.part) {}
   LayerSource source;
   BlockQueue queue;
 };
@@ -248,7 +250,7 @@ Unpacked summary_of(const TarReader::Summary& tar, const LayerSource::Summary& s
 
 Result<Unpacked> unpack_into(TreeSink& sink, TarReader::Raw raw, int tar_fd, int blob,
                              Worker worker, const UnpackRules& rules) {
-  auto ahead = std::make_shared<ReadAhead>(tar_fd, blob, rules.exact);
+  auto ahead = std::make_shared<ReadAhead>(tar_fd, blob, rules);
   auto cancel = on_exit([&] { ahead->queue.cancel(); });
   worker.run([ahead] { read_ahead(*ahead); });
   TarReader tar([&] { return ahead->queue.take(); }, std::move(raw));
@@ -267,9 +269,13 @@ Result<Unpacked> unpack_into(TreeSink& sink, TarReader::Raw raw, int tar_fd, int
   return unpacked;
 }
 
+Result<void> unpack_entries(TreeSink& sink, TarReader& tar, const UnpackRules& rules) {
+  return Unpacker(tar, sink, rules).run();
+}
+
 Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules) {
   TarReader reader([&]() -> Result<std::string_view> { return std::exchange(tar, {}); });
-  TRY_VOID(Unpacker(reader, sink, rules).run());
+  TRY_VOID(unpack_entries(sink, reader, rules));
   TRY_VOID(reader.finish());
   return {};
 }

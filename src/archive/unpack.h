@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "archive/compression.h"
+#include "archive/input.h"
 #include "base/digest.h"
 
 namespace wherry::archive {
@@ -43,6 +44,8 @@ struct UnpackRules {
   // The archive is kept byte for byte, whatever its compression: a manifest names these bytes.
   bool exact = false;
   uint64_t max_entries = kMaxEntries;
+  // The archive is this part of the file that is read.
+  std::optional<FilePart> part;
 };
 
 struct Unpacked {
@@ -65,13 +68,16 @@ struct Unpacked {
   bool archive = true;  // false: its first entry could not be read; nothing was made
 };
 
+class TarReader;
 class TreeSink;
 class Worker;
 // Unpacks what `tar` reads into `sink`; `blob` -1: nothing is kept; `raw`: see TarReader. The
 // process has given up its rights before.
 Result<Unpacked> unpack_into(TreeSink& sink, std::function<Result<void>(std::string_view)> raw,
                              int tar, int blob, Worker worker, const UnpackRules& rules);
-// The entries of a plain tar alone, for tests.
+// The entries alone.
+Result<void> unpack_entries(TreeSink& sink, TarReader& tar, const UnpackRules& rules);
+// Those of a plain tar, for tests.
 Result<void> unpack_bytes(TreeSink& sink, std::string_view tar, const UnpackRules& rules);
 // Unpacks what `tar` reads into the directory `root`. The process has given up its rights before.
 Result<Unpacked> unpack(int tar, int root, Worker worker, const UnpackRules& rules = {});

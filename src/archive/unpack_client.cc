@@ -54,6 +54,16 @@ Result<Unpacked> Unpacking::finish() {
   return unpacked;
 }
 
+Result<Outline> run_outline(const UnpackJob& job) {
+  TraceScope trace("archive.outline");
+  TRY(HelperProcess helper, HelperProcess::start({"outline"}, {{job.tar, kUnpackTarFd},
+                                                               {job.directory, kUnpackDirectoryFd},
+                                                               {job.lock, kUnpackLockFd},
+                                                               {2, 2}}));
+  TRY(std::string report, helper.wait());
+  return parse_outline_report(report);
+}
+
 Result<Unpacked> run_unpack(const UnpackJob& job) {
   TraceScope trace("archive.unpack");
   TRY(Unpacking unpacking, Unpacking::start(job));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "archive/helper_process.h"
+#include "archive/outline.h"
 #include "archive/unpack.h"
 
 namespace wherry::archive {
@@ -37,5 +38,8 @@ class Unpacking {
 
 // start() and finish() in one.
 Result<Unpacked> run_unpack(const UnpackJob& job);
+// The tree without the large files of a plain tar. The rules are not looked at. What the helper
+// says of the parts has offsets that can be; whether the archive has them shows who reads them.
+Result<Outline> run_outline(const UnpackJob& job);
 
 }  // namespace wherry::archive

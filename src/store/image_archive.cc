@@ -74,11 +74,17 @@ Result<ImageArchive> ImageArchive::open(const Places& places, state::Database& d
   }
   TRY(Incoming incoming, Incoming::create(places, database));
   TRY(sys::Fd tree, sys::make_dir_at(incoming.directory(), kArchive, 0700));
-  TRY(archive::Unpacked unpacked,
-      archive::run_unpack({.tar = fd, .directory = tree.get(), .lock = incoming.lock_fd()}));
+  TRY(archive::Outline outline,
+      archive::run_outline({.tar = fd, .directory = tree.get(), .lock = incoming.lock_fd()}));
   // Which of two files under one name counts depends on the reader: others would see another image.
-  if (unpacked.replaced > 0) return corrupt("the archive has entries that replace earlier ones");
-  return ImageArchive(std::move(incoming), std::move(tree));
+  if (outline.replaced > 0) return corrupt("the archive has entries that replace earlier ones");
+  ImageArchive archive(std::move(incoming), std::move(tree));
+  if (!outline.left.empty()) {
+    archive.tar_.reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!archive.tar_) return Error::from_errno(errno, "cannot keep the archive open");
+  }
+  for (const archive::LeftFile& file : outline.left) archive.left_.emplace(file.inode, file.part);
+  return archive;
 }
 
 Result<sys::Fd> ImageArchive::file(const std::string& path) const {
@@ -93,6 +99,18 @@ Result<sys::Fd> ImageArchive::file(const std::string& path) const {
     return Error::from_errno(errno, "cannot open '" + path + "'");
   if (!S_ISREG(info.st_mode)) return corrupt("'" + path + "' is not a file");
   return opened;
+}
+
+Result<LayerFile> ImageArchive::layer(const std::string& path) const {
+  TRY(sys::Fd opened, file(path));
+  struct stat info{};
+  if (fstat(opened.get(), &info) != 0)
+    return Error::from_errno(errno, "cannot open '" + path + "'");
+  auto left = left_.find(info.st_ino);
+  if (left == left_.end()) return LayerFile{std::move(opened), std::nullopt};
+  sys::Fd tar(fcntl(tar_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!tar) return Error::from_errno(errno, "cannot open '" + path + "'");
+  return LayerFile{std::move(tar), left->second};
 }
 
 Result<std::string> ImageArchive::document(const std::string& path) const {

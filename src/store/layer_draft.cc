@@ -88,9 +88,11 @@ Result<void> LayerDraft::seal() {
   return note_proven(*places_, folder());
 }
 
-Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd) {
+Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd,
+                                                  std::optional<archive::FilePart> part) {
   TRY(archive::ObjectsJob job, draft.job());
   job.tar = tar_fd;
+  job.part = part;
   return archive::UnpackingObjects::start(job);
 }
 

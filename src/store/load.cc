@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "oci/platform.h"
+#include "store/early_sync.h"
 #include "store/image_archive.h"
 #include "store/store_state.h"
 
@@ -39,10 +40,10 @@ class Drafts {
   Result<void> add(const ArchivedLayer& layer, const Digest& diff_id) {
     TRY(bool needed, is_needed(layer, diff_id));
     if (!needed) return {};
-    TRY(sys::Fd file, archive_.file(layer.path));
+    TRY(LayerFile file, archive_.layer(layer.path));
     TRY(LayerDraft draft, store_.new_archive_layer());
     TRY_VOID(wait());
-    TRY_CTX(archive::UnpackingObjects unpacking, start_unpacking(draft, file.get()),
+    TRY_CTX(archive::UnpackingObjects unpacking, start_unpacking(draft, file.fd.get(), file.part),
             "layer '" + layer.path + "'");
     std::optional<Layer> before = std::move(last_);
     last_.emplace(&layer, diff_id, std::move(draft), std::move(unpacking));
@@ -76,6 +77,7 @@ class Drafts {
   Result<void> admit(Layer layer) {
     TRY_VOID(layer.draft.finish(facts_of(*layer.unpacked)));
     TRY_VOID(failpoint("store.load.layer"));
+    sync_.count(layer.draft.folder(), layer.draft.files_size());
     drafts_.push_back(std::move(layer.draft));
     return {};
   }
@@ -94,6 +96,7 @@ class Drafts {
   const ImageArchive& archive_;
   std::set<Digest> made_;
   std::optional<Layer> last_;
+  EarlySync sync_;
   std::vector<LayerDraft> drafts_;
 };
 

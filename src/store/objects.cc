@@ -52,7 +52,7 @@ Result<std::string> read_digest(int fd, std::string& buffer) {
 Result<bool> admit(const Places& places, int folder, const std::string& name, std::string& buffer,
                    Admitted& admitted) {
   TRY_CTX(tree::ObjectId id, parse_object_hex(name), "'" + name + "' is no object");
-  TRY(sys::Fd file, sys::open_at(folder, name, O_RDONLY | O_NOFOLLOW));
+  TRY(sys::Fd file, sys::open_at(folder, name, O_RDONLY | O_NOFOLLOW | O_NOATIME));
   struct stat info{};
   if (fstat(file.get(), &info) != 0) return Error::from_errno(errno, "cannot look at an object");
   if (!S_ISREG(info.st_mode) || info.st_nlink != 1)

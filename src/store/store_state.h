@@ -51,7 +51,8 @@ Result<void> set_tag(state::Database& database, const std::string& key,
 Result<Image> image_of(state::Database& database, state::ImageRow row);
 
 // A foreign tar into a draft, its blob kept; and what finish() wants to know of it.
-Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd);
+Result<archive::UnpackingObjects> start_unpacking(LayerDraft& draft, int tar_fd,
+                                                  std::optional<archive::FilePart> part = {});
 Result<archive::Unpacked> unpack_draft(LayerDraft& draft, int tar_fd);
 LayerFacts facts_of(const archive::Unpacked& layer);
 std::string media_type_of(archive::Compression compression);

@@ -121,6 +121,38 @@ class Load(ArchiveTest):
         self.assertEqual(self.w.ok("load", "-i", folder), "Loaded image: loaded:1\n")
         self.check_loaded()
 
+    def test_large_layers_are_read_from_a_file_or_a_pipe(self):
+        # From a file they are read where they are, wherever the archive begins in it.
+        large = archives.layer_tar({"etc/base": "base\n", "large": "".join(map(str, range(2_000_000)))})
+        data = {"docker": archives.docker_archive([large, TOP], ["loaded:1"]),
+                "links": archives.docker_archive([large, TOP, large], ["loaded:1"]),
+                "layout": archives.oci_layout([large, TOP], NAME, "")}
+        for name, archive in data.items():
+            with self.subTest(name):
+                file = self.scratch(name) / "a.tar"
+                file.write_bytes(b"#" * 700 + archive.bytes())
+                with open(file, "rb") as stream:
+                    stream.seek(700)
+                    done = subprocess.run(self.w.command("load", "-q"), stdin=stream, capture_output=True, text=True,
+                                          env=self.w.environment())
+                self.assertEqual((done.returncode, done.stdout), (0, "Loaded image: loaded:1\n"), done)
+                from_file = self.w.inspect("loaded:1")
+                self.assertEqual(self.tree("loaded:1")["large"], "".join(map(str, range(2_000_000))))
+                self.w.ok("fsck")
+                self.w.ok("rmi", "loaded:1")
+                self.load(archive.bytes())
+                self.assertEqual(self.w.inspect("loaded:1")["Id"], from_file["Id"])
+                self.w.ok("rmi", "loaded:1")
+
+    def test_a_large_layer_that_is_cut_or_another_one_is_refused(self):
+        large = archives.layer_tar({"large": "x" * 9_000_000})
+        other = large.replace(b"x" * 100, b"y" * 100, 1)
+        whole = archives.docker_archive([large], ["loaded:1"]).bytes()
+        file = self.scratch("cut") / "a.tar"
+        for data, words in ((whole[:5_000_000], "truncated archive"), (whole.replace(large, other), "unpacks to")):
+            file.write_bytes(data)
+            self.refuse(b"", words, options=("-i", file))
+
     def test_input_and_quiet(self):
         file = self.scratch("input") / "a.tar"
         file.write_bytes(archives.docker_archive([BASE, TOP], ["loaded:1"]).bytes())

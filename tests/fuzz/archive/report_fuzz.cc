@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "archive/outline.h"
 #include "archive/pack.h"
 #include "archive/unpack.h"
 
@@ -13,5 +14,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
   (void)wherry::archive::parse_unpack_report(std::string(text));
   (void)wherry::archive::parse_pack_report(std::string(text));
+  (void)wherry::archive::parse_outline_report(std::string(text));
   return 0;
 }

@@ -198,5 +198,30 @@ TEST(LayerSource, AFullDiskWhileKeepingIsAnError) {
   EXPECT_EQ(out.error().errnum(), ENOSPC);
 }
 
+TEST(LayerSource, APartOfAFileIsReadWhateverItsPosition) {
+  const std::string plain = noise(700'000), packed = compress(plain, "gzip");
+  for (const std::string& content : {plain, packed}) {
+    sys::Fd fd(memfd_create("file", MFD_CLOEXEC));
+    ASSERT_TRUE(
+        sys::write_all(fd.get(), std::string(1000, '-') + content + std::string(1000, '+')));
+    LayerSource source(fd.get(), -1, true, FilePart{1000, content.size()});
+    Result<std::string> got = drain(source, 70'000);
+    ASSERT_TRUE(got) << got.error().message();
+    EXPECT_EQ(*got, plain);
+    LayerSource::Summary summary = source.finish();
+    EXPECT_EQ(summary.blob->digest, sys::sha256(content));
+    EXPECT_EQ(summary.blob->size, content.size());
+  }
+}
+
+TEST(LayerSource, APartThatTheFileDoesNotHaveEndsWithTheFile) {
+  sys::Fd fd(memfd_create("file", MFD_CLOEXEC));
+  ASSERT_TRUE(sys::write_all(fd.get(), "0123456789"));
+  LayerSource source(fd.get(), -1, false, FilePart{6, 100});
+  EXPECT_EQ(*drain(source, 100), "6789");
+  LayerSource beyond(fd.get(), -1, false, FilePart{60, 100});
+  EXPECT_EQ(*drain(beyond, 100), "");
+}
+
 }  // namespace
 }  // namespace wherry::archive

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "archive/outline.h"
 #include "archive/pack.h"
 #include "archive/unpack.h"
 #include "sys/sha256.h"
@@ -57,6 +58,30 @@ TEST(UnpackReport, HostileReportsAreErrorsAndNeverMore) {
     EXPECT_FALSE(parse_unpack_report(text)) << text;
     EXPECT_FALSE(parse_pack_report(text)) << text;
   }
+}
+
+TEST(OutlineReport, SurvivesTheWay) {
+  Outline outline{.replaced = 2, .left = {{7, {512, 9u << 20}}, {UINT64_MAX, {0, INT64_MAX}}}};
+  Result<Outline> back = parse_outline_report(report_of(Result<Outline>(outline)));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->replaced, 2u);
+  ASSERT_EQ(back->left.size(), 2u);
+  EXPECT_EQ(back->left[0].inode, 7u);
+  EXPECT_EQ(back->left[0].part.offset, 512u);
+  EXPECT_EQ(back->left[0].part.size, 9u << 20);
+  EXPECT_EQ(back->left[1].inode, UINT64_MAX);
+}
+
+TEST(OutlineReport, WhatCannotBeAPartOfAFileIsRefused) {
+  for (const char* text :
+       {"", "{}", R"({"replaced":0})", R"({"replaced":0,"left":{}})",
+        R"({"replaced":0,"left":[1]})", R"({"replaced":-1,"left":[]})",
+        R"({"replaced":0,"left":[{"inode":1,"offset":0}]})",
+        R"({"replaced":0,"left":[{"inode":1,"offset":-1,"size":1}]})",
+        R"({"replaced":0,"left":[{"inode":1,"offset":9223372036854775808,"size":0}]})",
+        R"({"replaced":0,"left":[{"inode":1,"offset":9223372036854775807,"size":1}]})",
+        R"({"replaced":0,"left":[{"inode":1,"offset":1,"size":18446744073709551615}]})"})
+    EXPECT_FALSE(parse_outline_report(text)) << text;
 }
 
 TEST(PackReport, SurvivesTheWay) {
