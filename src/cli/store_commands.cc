@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/listing.h"
@@ -40,12 +41,36 @@ std::string counted(uint64_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
+std::string item_line(std::string_view verb, uint64_t bytes, const std::string& what,
+                      const std::string& why) {
+  return fmt::format("{:<6} {:>8}  {}: {}\n", verb, human_size(bytes), what, why);
+}
+
 std::string item_lines(const std::vector<store::Collected::Item>& items, std::string_view verb) {
   std::string text;
   for (const store::Collected::Item& item : items)
-    text += fmt::format("{:<6} {:>8}  {}: {}\n", verb, human_size(item.bytes), item.what, item.why);
+    text += item_line(verb, item.bytes, item.what, item.why);
   return text;
 }
+
+// A line for each object of a collection, as they come, some thousand at once.
+class ObjectLines {
+ public:
+  explicit ObjectLines(std::string_view free) : free_(free) {}
+  Result<void> take(const store::ObjectFate& fate) {
+    text_ += item_line(fate.goes ? free_ : "keep", fate.bytes, fate.what, fate.why);
+    return text_.size() < kPrinted ? Result<void>() : finish();
+  }
+  Result<void> finish() {
+    const std::string text = std::exchange(text_, {});
+    return text.empty() ? Result<void>() : print(text);
+  }
+
+ private:
+  static constexpr size_t kPrinted = 256u << 10;
+  std::string_view free_;
+  std::string text_;
+};
 
 // "web:1 (120MB), web:0 (118MB) and 2 more".
 std::string shared_words(const store::ImageUsage& usage, bool whole) {
@@ -108,14 +133,21 @@ Result<int> collect_garbage(Invocation& call) {
           .set_hint("write it like 20GB or 500m");
     options.budget = static_cast<uint64_t>(budget);
   }
+  const bool verbose = call.flags.boolean("verbose");
+  const char* const free = options.dry_run ? "free" : "freed";
+  options.every_object = verbose;
+  ObjectLines lines(free);
+  if (options.dry_run || verbose)
+    options.object = [&](const store::ObjectFate& fate) { return lines.take(fate); };
   TRY(engine::Engine * engine, call.context.engine());
   TRY(store::Collected collected, engine->collect(options));
+  TRY_VOID(lines.finish());
   std::string text;
-  if (options.dry_run || call.flags.boolean("verbose"))
-    text += item_lines(collected.freed, options.dry_run ? "free" : "freed");
-  if (call.flags.boolean("verbose")) text += item_lines(collected.kept, "keep");
+  if (options.dry_run || verbose) text += item_lines(collected.freed, free);
+  if (verbose) text += item_lines(collected.kept, "keep");
   text += fmt::format("{} {} in {}, the store {} {}\n", options.dry_run ? "would free" : "freed",
-                      human_size(collected.bytes), counted(collected.freed.size(), "item"),
+                      human_size(collected.bytes),
+                      counted(collected.freed.size() + collected.objects, "item"),
                       options.dry_run ? "would have" : "has", human_size(collected.total));
   TRY_VOID(print(text));
   if (options.budget != 0 && collected.total > options.budget)

@@ -12,6 +12,7 @@
 #include "state/blobs.h"
 #include "state/build_steps.h"
 #include "state/trees.h"
+#include "store/explain.h"
 #include "store/farm.h"
 #include "store/objects.h"
 #include "store/snapshot.h"
@@ -59,6 +60,16 @@ class Collection {
       TRY_VOID(state::delete_layer(state_.database, diff_id));
     for (const std::string& chain : chains_) TRY_VOID(state::delete_tree(state_.database, chain));
     for (const std::string& blob : blobs_) TRY_VOID(state::delete_blob(state_.database, blob));
+    return {};
+  }
+  // After the locks.
+  Result<void> tell_objects() {
+    if (!options_.object) return {};
+    if (options_.dry_run && options_.every_object)
+      return explain(state_, {kept_objects_, objects_, kept_layers_, folders_}, options_.object);
+    for (const ObjectRef& ref : objects_)
+      TRY_VOID(options_.object(
+          {true, "object sha256:" + object_hex(ref.id), ref.size, "no layer names it"}));
     return {};
   }
   Result<void> remove() {
@@ -166,9 +177,10 @@ class Collection {
     for (const ObjectRef& ref : all) report_.total += ref.size;
     for (const ObjectRef& ref : unnamed) {
       report_.total -= ref.size;
-      ++report_.objects;
-      free("object sha256:" + object_hex(ref.id), ref.size, "no layer names it");
+      report_.bytes += ref.size;
     }
+    report_.objects = unnamed.size();
+    if (options_.dry_run && options_.every_object) kept_objects_ = without(std::move(all), unnamed);
     objects_ = std::move(unnamed);
     return {};
   }
@@ -222,7 +234,8 @@ class Collection {
   std::set<std::string> leased_;
   std::vector<std::string> layers_, chains_, blobs_;      // rows that go
   std::vector<std::string> folders_, files_, snapshots_;  // names that go
-  std::vector<ObjectRef> objects_;
+  std::vector<ObjectRef> objects_;                        // that go
+  std::vector<ObjectRef> kept_objects_;                   // when they are to be told
   std::vector<std::string> kept_layers_;
   std::vector<KeptBlob> kept_blobs_;
 };
@@ -242,13 +255,18 @@ Result<Collected> Store::collect(const CollectOptions& options) {
   {
     TRY(auto transaction, state_->database.begin());
     TRY_VOID(collection.plan());
-    if (options.dry_run) return std::move(collection).take();
-    TRY_VOID(collection.forget());
-    TRY_VOID(failpoint("store.collect.before"));
-    TRY_VOID(transaction.commit());
+    if (!options.dry_run) {
+      TRY_VOID(collection.forget());
+      TRY_VOID(failpoint("store.collect.before"));
+      TRY_VOID(transaction.commit());
+    }
   }
-  TRY_VOID(failpoint("store.collect.recorded"));
-  TRY_VOID(collection.remove());
+  if (!options.dry_run) {
+    TRY_VOID(failpoint("store.collect.recorded"));
+    TRY_VOID(collection.remove());
+  }
+  lock.reset();
+  TRY_VOID(collection.tell_objects());
   return std::move(collection).take();
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/result.h"
 
 namespace wherry::store {
 
@@ -26,19 +28,32 @@ struct FsckReport {
 // What collection freed or would free, and why the rest stays.
 struct Collected {
   struct Item {
-    std::string what;  // "object sha256:...", "layer sha256:...", "blob sha256:...", "snapshot ..."
+    std::string what;  // "layer sha256:...", "blob sha256:...", "snapshot ..."
     uint64_t bytes = 0;
     std::string why;
   };
   std::vector<Item> freed;
   std::vector<Item> kept;  // layers and blobs with what needs them
-  uint64_t bytes = 0;      // of `freed`
-  uint64_t objects = 0;    // of `freed`, those that are objects
+  uint64_t objects = 0;    // that were freed as well
+  uint64_t bytes = 0;      // of all that
   uint64_t total = 0;      // bytes of the store afterwards
 };
 
+// An object is too little and too many to be an item: each is told as it is looked at.
+struct ObjectFate {
+  bool goes = false;
+  std::string what;  // "object sha256:..."
+  uint64_t bytes = 0;
+  std::string why;
+};
+using ObjectSink = std::function<Result<void>(const ObjectFate&)>;
+
 struct CollectOptions {
   bool dry_run = false;
+  // Gets each object that goes; its error ends it. With `every_object`, of a dry run, also those
+  // that stay, and a path for each.
+  ObjectSink object;
+  bool every_object = false;
   // Bytes that the store may have; blobs that can be had again go until it is met, the largest
   // first. 0: no budget.
   uint64_t budget = 0;

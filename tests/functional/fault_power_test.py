@@ -283,9 +283,7 @@ class AtRandomTimes(PowerCutTest):
                 self.assertTrue(there or not acknowledged, "acknowledged and lost")
                 self.w.ok("import", tar, OTHER)
                 self.check_image(OTHER, tar)
-                self.w.ok("rmi", "-f", OTHER)
-                for dangling in self.w.ok("images", "-q", "--filter", "dangling=true").split():
-                    self.w.ok("rmi", "-f", dangling)
+                self.forget_image()
                 self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
                 self.check_usable()
 
@@ -338,11 +336,40 @@ class AtRandomTimes(PowerCutTest):
                 self.check_usable()
                 self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
 
-    def forget_build(self):
+    def forget_image(self):
         self.w.ok("rmi", "-f", OTHER)
         for dangling in self.w.ok("images", "-q", "--filter", "dangling=true").split():
             self.w.ok("rmi", "-f", dangling)
+
+    def forget_build(self):
+        self.forget_image()
         self.w.ok("builder", "prune", "-a", "-f")
+
+    def test_of_commit(self):
+        self.w.detached("--name", "changed", IMAGE, "sh", "-c", """[ -d /files ] || { mkdir /files
+            for i in $(seq 60); do head -c $((i * 700)) /dev/zero | tr '\\0' "\\$((40 + i % 8))" > /files/$i; done
+            rm /bin/true; echo made > /made; }; sleep 1000""")
+        self.w.wait_for(lambda: self.w.try_run("exec", "changed", "test", "-e", "/made").returncode == 0)
+        # What a container writes is its own to sync.
+        subprocess.run(["sync", "-f", self.disk.path], check=True)
+        show = ("sh", "-c", "cat /made; [ -e /bin/true ] || echo gone; cat /files/* | sha256sum")
+        changed = self.w.try_run("exec", "changed", *show).stdout
+        longest = self.duration("commit", "changed", OTHER) * 1.3
+        self.forget_image()
+        for index in range(CUTS):
+            with self.subTest(round=index):
+                acknowledged = self.cut_during(longest, "commit", "changed", OTHER)
+                there = self.w.ok("images", "-q", OTHER) != ""
+                self.assertTrue(there or not acknowledged, "acknowledged and lost")
+                if there:
+                    self.assertEqual(self.w.try_run("run", "--rm", OTHER, *show).stdout, changed)
+                self.w.ok("start", "changed")  # it went with the machine
+                self.w.ok("commit", "changed", OTHER)
+                self.assertEqual(self.w.try_run("run", "--rm", OTHER, *show).stdout, changed)
+                self.forget_image()
+                self.check_usable()
+                self.assertEqual(len(os.listdir(self.w.root / "layers")), 1)
+        self.w.ok("rm", "-f", "changed")
 
     def test_of_tag_and_rmi(self):
         tar = images.padded_tar()

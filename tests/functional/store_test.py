@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pathlib
+import re
+import shutil
 import tarfile
 
 from base import FunctionalTest
@@ -150,6 +152,45 @@ class Usage(StoreTest):
         self.w.ok("gc")
         self.assertFalse(stray.exists())
         self.assertEqual(self.objects(), before)
+
+
+    def test_a_dry_run_gives_one_reason_for_each_object(self):
+        self.imported("a", {"f": b"needed", "d/g": b"also needed"})
+        kept = self.objects()
+        self.imported("b", {"f": b"needed", "gone": b"x" * 500})
+        layer = self.w.inspect("b:1")["RootFS"]["Layers"][0].removeprefix("sha256:")
+        own, = self.objects() - kept
+        shutil.copytree(self.w.root / "layers" / layer, self.folder / "layer")
+        shutil.copy2(self.w.root / "objects" / own[:2] / own[2:], self.folder / "object")
+        self.w.ok("rmi", "b:1")
+        # As if its record alone had been lost.
+        shutil.copytree(self.folder / "layer", self.w.root / "layers" / layer)
+        shutil.copy2(self.folder / "object", self.w.root / "objects" / own[:2] / own[2:])
+        stray = self.w.root / "objects/ab" / ("c" * 62)
+        stray.write_bytes(b"x" * 700)
+
+        short = self.w.ok("gc", "--dry-run")
+        self.assertNotIn("keep ", short)
+        said = self.w.ok("gc", "--dry-run", "-v")
+        fates = dict(re.findall(r"^((?:free|keep) .*object sha256:[0-9a-f]{64}): (.*)$", said, re.M))
+        named = {line.split()[0] + line.split()[-1].removeprefix("sha256:"): why for line, why in fates.items()}
+        top = self.w.inspect("a:1")["RootFS"]["Layers"][0]
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in (("f", b"needed"), ("g", b"also needed"))}
+        self.assertEqual(named, {
+            "keep" + digests["f"]: f"it is '/f' of layer {top}, of image 'a:1'",
+            "keep" + digests["g"]: f"it is '/d/g' of layer {top}, of image 'a:1'",
+            "free" + own: f"it is '/gone' of layer sha256:{layer}, which goes; no other layer names it",
+            "free" + stray.parent.name + stray.name: "no layer names it"})
+        self.assertIn("would free", said.splitlines()[-1])
+        self.assertIn("in 3 items", said.splitlines()[-1])
+        self.assertIn("in 3 items", self.w.ok("gc", "-v"))
+        self.assertEqual(self.objects(), kept)
+
+    def test_of_a_layer_of_several_images_one_is_named(self):
+        self.imported("a", {"f": b"needed"})
+        self.w.ok("build", "-t", "b:1", "-", input="FROM a:1\nENV x=y\n")
+        said = self.w.ok("gc", "--dry-run", "-v")
+        self.assertRegex(said, "it is '/f' of layer sha256:[0-9a-f]{64}, of images '[ab]:1' and 1 more\n")
 
 
 class Settings(FunctionalTest):
