@@ -38,6 +38,17 @@ def wherry_with_image() -> Wherry:
     return w
 
 
+def each_rung():
+    """An engine on each rung of the store that works here: (rung, wherry)."""
+    for rung in ("erofs", "farm", "reflink", "layers"):
+        w = Wherry(config={"storage-driver": rung})
+        if w.try_run("info").returncode == 0:
+            yield rung, w
+        else:
+            print(f"{rung:8} does not work here")
+        w.close()
+
+
 def dockerd(suite: str = "bookworm") -> peers.Dockerd:
     """That of a Debian suite: bookworm's 20.10, sid's newest."""
     return peers.Dockerd(pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / "docker", suite)

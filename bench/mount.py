@@ -19,12 +19,7 @@ def root_us(w, image: str) -> int:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    for rung in ("erofs", "farm", "reflink", "layers"):
-        w = common.Wherry(config={"storage-driver": rung})
-        if w.try_run("info").returncode != 0:
-            print(f"{rung:8} does not work here")
-            w.close()
-            continue
+    for rung, w in common.each_rung():
         w.ok("import", common.images.busybox_tar(), common.IMAGE)
         if rung == "erofs":
             common.print_versions(w)
@@ -34,7 +29,6 @@ def main() -> None:
             spent = [root_us(w, f"of:{layers}") for _ in range(rounds + 1)][1:]
             print(f"{rung:8} {layers:3} layers   median {statistics.median(spent) / 1000:.2f} ms   "
                   f"min {min(spent) / 1000:.2f} ms")
-        w.close()
 
 
 if __name__ == "__main__":

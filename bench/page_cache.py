@@ -31,12 +31,7 @@ def main() -> None:
     subprocess.run(["tar", "-xf", common.images.debian_tar(), "-C", folder, "--numeric-owner"], check=True)
     subprocess.run(["tar", "--sort=name", "--format=gnu", "--numeric-owner", "-C", folder, "-cf", again, "."], check=True)
     subprocess.run(["rm", "-rf", folder], check=True)
-    for rung in ("erofs", "farm", "reflink", "layers"):
-        w = common.Wherry(config={"storage-driver": rung})
-        if w.try_run("info").returncode != 0:
-            print(f"{rung:8} does not work here")
-            w.close()
-            continue
+    for rung, w in common.each_rung():
         w.ok("import", common.images.debian_tar(), "first:1", timeout=300)
         w.ok("import", again, "second:1", timeout=300)
         for image in ("first:1", "second:1"):  # the programs and libraries of the engine itself
@@ -45,7 +40,6 @@ def main() -> None:
         pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
         first, second = read_all(w, "first:1"), read_all(w, "second:1")
         print(f"{rung:8} first {first / 1024:.1f} MiB, second {second / 1024:.1f} MiB more: {100 * second / first:.1f} %")
-        w.close()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 #include "archive/objects.h"
 
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-
 #include <algorithm>
 #include <cerrno>
 
-#include "archive/layer_tree.h"
+#include "archive/layer_tree_sink.h"
 #include "archive/object_files.h"
 #include "archive/output_file.h"
 #include "archive/recipe.h"
@@ -19,14 +16,11 @@ namespace {
 constexpr const char* kNewRecipe = "recipe.new";
 constexpr size_t kReadSize = 64u << 10;
 
-class ObjectSink : public TreeSink {
+class ObjectSink : public LayerTreeSink {
  public:
   ObjectSink(LayerTree& tree, ObjectFiles& objects, RecipeWriter& recipe)
-      : tree_(tree), objects_(objects), recipe_(recipe) {}
+      : LayerTreeSink(tree), objects_(objects), recipe_(recipe) {}
 
-  Result<void> directory(const std::string& path, const Metadata& metadata) override {
-    return tree_.directory(path, metadata);
-  }
   Result<void> begin_file(const std::string& path, uint64_t size, bool sparse) override {
     path_ = path;
     size_ = size;
@@ -47,30 +41,10 @@ class ObjectSink : public TreeSink {
       TRY(id, objects_.end());
       TRY_VOID(recipe_.object(id, parts_));
     }
-    return tree_.file(path_, metadata, size_, id);
+    return tree().file(path_, metadata, size_, id);
   }
-  Result<void> symlink(const std::string& path, const std::string& target,
-                       const Metadata& metadata) override {
-    return tree_.symlink(path, target, metadata);
-  }
-  Result<void> hard_link(const std::string& path, const std::string& target) override {
-    return tree_.hard_link(path, target);
-  }
-  Result<void> node(const std::string& path, mode_t type, dev_t device,
-                    const Metadata& metadata) override {
-    tree::Type kind = type == S_IFIFO   ? tree::Type::kFifo
-                      : type == S_IFCHR ? tree::Type::kCharDevice
-                                        : tree::Type::kBlockDevice;
-    return tree_.node(path, kind, major(device), minor(device), metadata);
-  }
-  Result<void> whiteout(const std::string& path) override { return tree_.whiteout(path); }
-  Result<void> opaque(const std::string& path) override { return tree_.opaque(path); }
-  Result<void> finish() override { return {}; }
-  uint64_t xattrs_lost() const override { return tree_.xattrs_lost(); }
-  uint64_t replaced() const override { return tree_.replaced(); }
 
  private:
-  LayerTree& tree_;
   ObjectFiles& objects_;
   RecipeWriter& recipe_;
   std::string path_;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,7 @@ class Context {
   void warn(const std::vector<std::string>& warnings) const;
 
   Config config;
+  std::optional<engine::NextRun> next_run;  // as in engine::LocalOptions
 
  private:
   Opener open_;

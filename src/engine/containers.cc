@@ -105,7 +105,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
           "cannot read the configuration of image '" + request.config.image + "'");
   Draft draft{{}, std::move(image), {}};
   ContainerRecord& record = draft.record;
-  record.id = random_id();
+  record.id = standby_ ? standby_->container_id() : random_id();
   record.name = request.name;
   record.created = format_rfc3339(wall_clock_ns());
   record.image_id = draft.image.id.str();

@@ -79,7 +79,6 @@ Result<Engine::ExecResult> LocalEngine::exec(const std::string& name, const Exec
   config.run_dir = paths_.run_dir(record.id) + "/exec/" + id;
   config.open_stdin = request.interactive;
   config.stdin_once = true;
-  config.engine_cgroup = paths_.cgroup_parent + "/engine";
   config.trace = tracing();
   runtime::ExecOptions& options = config.exec.emplace().options;
   options.init_pid = view.state.pid;

@@ -150,10 +150,22 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
   return std::unique_ptr<Session>(new MonitorSession(std::move(client)));
 }
 
+Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
+                                                    const std::string& id, bool own_network) {
+  TRY(sys::FileLock cgroups,
+      sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
+  return monitor::Standby::spawn({id, paths.cgroup_parent + "/engine", own_network});
+}
+
 Result<monitor::Client> LocalEngine::launch_monitor(const monitor::MonitorConfig& config) {
+  if (!standby_ || standby_->container_id() != config.container_id) {
+    TRY(standby_, spawn_standby(fds_, paths_, config.container_id, false));
+  }
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds_.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Client::launch(config);
+  monitor::Standby standby = std::move(*standby_);
+  standby_.reset();
+  return monitor::Client::launch(config, std::move(standby));
 }
 
 Result<void> LocalEngine::prepare_directories(const ContainerRecord& record,
@@ -281,7 +293,6 @@ Result<monitor::MonitorConfig> LocalEngine::plan_monitor(const ContainerRecord& 
   TRY(std::string program, own_program());
   config.settle_command = {program,         "--root",   paths_.root, "--run-root",
                            paths_.run_root, "__settle", record.id};
-  config.engine_cgroup = paths_.cgroup_parent + "/engine";
   config.trace = tracing();
   monitor::MonitorConfig::ContainerPlan& plan = config.container.emplace();
   TRY(plan.spec,

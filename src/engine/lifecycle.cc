@@ -41,7 +41,7 @@ Result<void> kill_monitor(pid_t pid, const std::string& id) {
   std::optional<uint64_t> start_time = sys::process_start_time(pid);
   std::string line =
       sys::read_file("/proc/" + std::to_string(pid) + "/cmdline", kMaxCommandLine).value_or("");
-  if (!start_time || line != std::string("wherry-monitor") + '\0' + id + '\0') return {};
+  if (!start_time || !line.starts_with(std::string("wherry-monitor") + '\0' + id + '\0')) return {};
   Result<sys::Fd> process = sys::open_process(pid, *start_time);
   return process ? sys::signal_process(process->get(), SIGKILL) : Result<void>();
 }

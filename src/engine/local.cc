@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/names.h"
 #include "base/trace.h"
 #include "engine/local_engine.h"
 #include "engine/reserve.h"
@@ -64,18 +65,24 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.run_containers, sys::make_dir_at(fds.run.get(), "containers", 0700));
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
-  // Even a command that only reads takes some room: SQLite makes its shared memory anew.
+  std::optional<monitor::Standby> standby;
+  if (options.next_run) {
+    const bool own_network = *options.next_run == NextRun::kOwnNetwork;
+    TRY(standby, spawn_standby(fds, paths, random_id(), own_network));
+  }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));
-  return std::unique_ptr<Engine>(
-      new LocalEngine(options, std::move(paths), std::move(fds), std::move(database)));
+  return std::unique_ptr<Engine>(new LocalEngine(options, std::move(paths), std::move(fds),
+                                                 std::move(database), std::move(standby)));
 }
 
-LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database)
+LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database,
+                         std::optional<monitor::Standby> standby)
     : options_(std::move(options)),
       paths_(std::move(paths)),
       fds_(std::move(fds)),
       database_(std::move(database)),
-      networks_(database_, fds_.run.get(), paths_.tag) {}
+      networks_(database_, fds_.run.get(), paths_.tag),
+      standby_(std::move(standby)) {}
 
 Result<store::Store*> LocalEngine::store() {
   if (!store_) {

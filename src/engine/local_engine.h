@@ -131,7 +131,8 @@ class LocalEngine final : public Engine, public BuildHost {
     sys::Fd root, containers;            // below the root
     sys::Fd run, run_containers, locks;  // below the run root
   };
-  LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database);
+  LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database,
+              std::optional<monitor::Standby> standby);
 
   // --- local.cc
   Result<store::Store*> store();
@@ -161,7 +162,10 @@ class LocalEngine final : public Engine, public BuildHost {
                                           Terminal terminal, std::vector<std::string>& warnings);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
-  // Under the lock that keeps the cgroups above a container from going before it is in them.
+  // Both under the lock that keeps a cgroup from going before the monitor or the container is in
+  // it.
+  static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
+                                                const std::string& id, bool own_network);
   Result<monitor::Client> launch_monitor(const monitor::MonitorConfig& config);
   Result<void> remove_idle_cgroups();
   Result<network::Attachment> attach_to(const network::Network& bridge,
@@ -249,6 +253,7 @@ class LocalEngine final : public Engine, public BuildHost {
   state::Database database_;
   std::optional<store::Store> store_;
   network::Networks networks_;
+  std::optional<monitor::Standby> standby_;  // for the container that will be run next
   // Clients of runs that this process settles, by container id.
   std::map<std::string, std::weak_ptr<monitor::Client>> settling_;
 };

@@ -1,7 +1,6 @@
 #include "monitor/client.h"
 
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -10,9 +9,6 @@
 #include <cstdio>
 
 #include "base/trace.h"
-#include "base/weaken.h"
-#include "runtime/cgroup.h"
-#include "runtime/cgroup_hierarchies.h"
 #include "sys/process.h"
 
 namespace wherry::monitor {
@@ -21,7 +17,6 @@ namespace {
 constexpr size_t kMaxKept = 4u << 20;
 // A monitor answers within a millisecond; one that takes this long is stopped or stuck.
 constexpr int kWelcomeTimeoutMs = 5000;
-constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 Error gone() {
   return Error(ErrorKind::kUnavailable, "the monitor has closed the connection");
@@ -37,50 +32,14 @@ Result<void> wait_for_answer(int socket) {
   return Error(ErrorKind::kUnavailable, "the monitor does not answer").set_errnum(ETIMEDOUT);
 }
 
-Result<sys::Fd> sealed_document(const std::string& text) {
-  constexpr const char* kContext = "cannot hand over the monitor's configuration";
-  sys::Fd fd(memfd_create("wherry-monitor", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return Error::from_errno(errno, kContext);
-  TRY_VOID_CTX(sys::write_all(fd.get(), text), kContext);
-  constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0 || lseek(fd.get(), 0, SEEK_SET) != 0)
-    return Error::from_errno(errno, kContext);
-  return fd;
-}
-
-// The version 2 directory of the engine's cgroup, for the monitor to be born in: to move there
-// later waits about 10 ms for a grace period. Empty where there is no version 2 hierarchy.
-Result<sys::Fd> birth_cgroup(const std::string& path) {
-  if (path.empty()) return sys::Fd();
-  TRY(runtime::Hierarchies hierarchies, runtime::find_hierarchies());
-  if (hierarchies.v2_mount.empty()) return sys::Fd();
-  TRY_VOID(runtime::split_cgroups_path(path));
-  std::string directory = hierarchies.v2_mount + path;
-  Result<sys::Fd> opened = sys::open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (opened || opened.error().kind() != ErrorKind::kNotFound) return opened;
-  TRY_VOID(runtime::Cgroup::ensure(path));
-  return sys::open_file(directory, O_RDONLY | O_DIRECTORY);
-}
-
-Result<sys::Child> spawn_monitor(const MonitorConfig& config, int socket) {
-  TRY(std::string program, sys::find_helper("wherry-monitor"));
-  TRY(sys::Fd document, sealed_document(to_json(config)));
-  TRY(sys::Fd null, sys::open_file("/dev/null", O_RDWR));
-  TRY(sys::Fd cgroup, birth_cgroup(config.engine_cgroup));
-  sys::SpawnOptions options;
-  options.cgroup_fd = cgroup.get();
-  options.program = std::move(program);
-  options.read_only_program = !weakened(Defence::kSeal);  // its children become containers
-  options.arguments = {"wherry-monitor", config.container_id};
-  options.environment = sys::inherited_test_environment();
-  options.environment.emplace_back(kPath);
-  options.new_session = true;
-  options.fds = {{null.get(), 0},
-                 {null.get(), 1},
-                 {config.trace ? 2 : null.get(), 2},
-                 {document.get(), 3},
-                 {socket, 4}};
-  return sys::spawn(options);
+// A monitor that has ended meanwhile has said why on the other socket.
+void hand_over(int socket, std::string_view document) {
+  while (!document.empty()) {
+    ssize_t sent = ::send(socket, document.data(), document.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return;
+    document.remove_prefix(static_cast<size_t>(sent));
+  }
 }
 
 bool is_answer(const Message& message) {
@@ -100,16 +59,19 @@ size_t kept_size(const Message& message) {
 
 }  // namespace
 
-Result<Client> Client::launch(const MonitorConfig& config) {
+Result<Client> Client::launch(const MonitorConfig& config, const std::string& engine_cgroup) {
+  TRY(Standby standby, Standby::spawn({config.container_id, engine_cgroup, false}));
+  return launch(config, std::move(standby));
+}
+
+Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
   TraceScope scope("launch monitor");
-  int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-    return Error::from_errno(errno, "cannot make a socket pair");
-  sys::Fd theirs(pair[1]);
-  Client client{sys::Fd(pair[0])};
+  const sys::Fd document = std::move(standby.document_);
+  Client client{std::move(standby.socket_)};
   TRY_VOID(client.send(Hello{}));
-  TRY(sys::Child child, spawn_monitor(config, theirs.get()));
-  theirs.reset();
+  hand_over(document.get(), to_json(config));
+  shutdown(document.get(), SHUT_WR);
+  TRY(sys::Child child, standby.spawning_.finish());
   Result<void> welcomed = client.expect_welcome();
   if (welcomed) {
     child.detach();

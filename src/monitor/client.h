@@ -6,16 +6,19 @@
 
 #include "monitor/config.h"
 #include "monitor/protocol.h"
+#include "monitor/standby.h"
 #include "sys/fd.h"
 
 namespace wherry::monitor {
 
 class Client {
  public:
-  // Spawns wherry-monitor (own session, fixed environment, cwd /, no inherited fds) with `config`
-  // and returns the first connection, after Welcome: the container is created and waits for Start,
-  // or the error says why it could not be created (then nothing is left of it).
-  static Result<Client> launch(const MonitorConfig& config);
+  // Gives the monitor its configuration and returns the first connection, after Welcome: the
+  // container is created and waits for Start, or the error says why it could not be created (then
+  // nothing is left of it).
+  static Result<Client> launch(const MonitorConfig& config, Standby standby);
+  // With one that is spawned now.
+  static Result<Client> launch(const MonitorConfig& config, const std::string& engine_cgroup);
   // Connects to the monitor of a run directory, reached through a directory fd (paths may be long).
   // kNotFound: no monitor listens there.
   static Result<Client> connect(int run_dir_fd);

@@ -200,7 +200,6 @@ std::string to_json(const MonitorConfig& config) {
                 {"nft_on_start", base64_encode(config.nft_on_start)},
                 {"nft_on_stop", base64_encode(config.nft_on_stop)},
                 {"settle_command", text_values(config.settle_command)},
-                {"engine_cgroup", text_value(config.engine_cgroup)},
                 {"trace", config.trace},
                 {"ends_with_clients", config.ends_with_clients}};
   json ports = json::array();
@@ -227,7 +226,6 @@ Result<MonitorConfig> parse_monitor_config(std::string_view text) {
   reader.read_bytes("nft_on_start", config.nft_on_start);
   reader.read_bytes("nft_on_stop", config.nft_on_stop);
   reader.read("settle_command", config.settle_command);
-  reader.read("engine_cgroup", config.engine_cgroup);
   reader.read("trace", config.trace);
   reader.read("ends_with_clients", config.ends_with_clients);
   for (const json* port : reader.array("ports")) {

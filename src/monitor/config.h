@@ -59,7 +59,6 @@ struct MonitorConfig {
   std::string nft_on_stop;
   // Executed (argv, [0] an absolute path) after the end, unless an attached client settles.
   std::vector<std::string> settle_command;
-  std::string engine_cgroup;  // where the monitor itself lives, e.g. "/wherry/engine"
   bool trace = false;
   // The program is killed when the last client's connection closes: a build's step.
   bool ends_with_clients = false;

@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 
 #include "base/trace.h"
 #include "monitor/config.h"
 #include "monitor/supervisor.h"
 #include "monitor/surroundings.h"
+#include "runtime/container.h"
+#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
@@ -28,9 +31,12 @@ void disregard_signals() {
     sigaction(number, &action, nullptr);
 }
 
-Result<MonitorConfig> read_config(sys::Fd fd) {
+// nullopt: whoever has started us is gone, or does not need us.
+Result<std::optional<MonitorConfig>> read_config(sys::Fd fd) {
   TRY(std::string text, sys::read_all(fd.get(), kMaxConfig));
-  return parse_monitor_config(text);
+  if (text.empty()) return std::optional<MonitorConfig>();
+  TRY(MonitorConfig config, parse_monitor_config(text));
+  return std::optional(std::move(config));
 }
 
 // The first client hears why through its socket: there is no other way to it.
@@ -41,22 +47,33 @@ int report(int socket, Error error) {
 
 }  // namespace
 
-int run_monitor(int config_fd, int socket_fd) {
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, bool own_network) {
   sys::Fd config_document(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
+  if (!engine_cgroup.empty())
+    if (Result<void> entered = runtime::enter_cgroup(engine_cgroup); !entered)
+      return report(client.get(), std::move(entered.error()));
+  sys::Fd network;
+  if (own_network) {
+    Result<sys::Fd> made = sys::make_network_namespace();
+    if (!made) return report(client.get(), std::move(made.error()));
+    network = std::move(*made);
+  }
 
-  Result<MonitorConfig> config = read_config(std::move(config_document));
-  if (!config) return report(client.get(), std::move(config.error()));
-  if (config->trace) enable_trace();
+  Result<std::optional<MonitorConfig>> given = read_config(std::move(config_document));
+  if (!given) return report(client.get(), std::move(given.error()));
+  if (!*given) return 0;
+  MonitorConfig config = std::move(**given);
+  if (config.trace) enable_trace();
   Result<EventLoop> loop = EventLoop::create();
   if (!loop) return report(client.get(), std::move(loop.error()));
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(*config));
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(network));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
@@ -25,9 +27,10 @@ bool has_terminal(const MonitorConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(EventLoop loop, MonitorConfig config)
+Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd network)
     : loop_(std::move(loop)),
       config_(std::move(config)),
+      network_(std::move(network)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -40,7 +43,6 @@ Supervisor::Supervisor(EventLoop loop, MonitorConfig config)
 Result<void> Supervisor::prepare(sys::Fd first_client) {
   TraceScope scope("monitor: prepare");
   TRY_VOID(failpoint("monitor.started"));
-  if (!config_.engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(config_.engine_cgroup));
   TRY(RunFiles files, RunFiles::open(config_.run_dir));
   files_.emplace(std::move(files));
   Result<void> made = create_workload();
@@ -61,7 +63,8 @@ Result<void> Supervisor::create_workload() {
   }
   TRY_VOID(ports_.bind(config_.ports));
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
-  TRY(Workload workload, Workload::create(config_, stdio_.program_ends()));
+  TRY(Workload workload,
+      Workload::create(config_, stdio_.program_ends(), std::exchange(network_, {})));
   workload_.emplace(std::move(workload));
   warnings_ = workload_->warnings();
   if (workload_->is_exec()) return failpoint("monitor.created");

@@ -25,7 +25,8 @@ namespace wherry::monitor {
 
 class Supervisor {
  public:
-  Supervisor(EventLoop loop, MonitorConfig config);
+  // `network`: made for the container beforehand, or none.
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd network);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -74,6 +75,7 @@ class Supervisor {
 
   EventLoop loop_;
   MonitorConfig config_;
+  sys::Fd network_;  // until the container is in it
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

@@ -10,7 +10,8 @@
 
 namespace wherry::monitor {
 
-Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio) {
+Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio,
+                                  const sys::Fd& network) {
   Workload workload;
   if (config.exec) {
     workload.exec_options_ = std::move(config.exec->options);
@@ -25,6 +26,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.spec = &plan.spec;
   options.root = std::move(plan.root);
   options.stdio = stdio;
+  if (network) options.network = &network;
   options.seccomp_filter = std::move(plan.seccomp_filter);
   options.link = std::move(plan.link);
   options.user = std::move(plan.user);

@@ -28,10 +28,8 @@ constexpr int kKillTimeoutMs = 10000;
 
 Result<void> destroy_cgroup(std::optional<Cgroup>& cgroup) {
   if (!cgroup) return {};
-  TRY_VOID(failpoint("runtime.destroy.kill"));
-  TRY_VOID(cgroup->kill_all(kKillTimeoutMs));
-  TRY_VOID(failpoint("runtime.destroy.remove"));
-  TRY_VOID(cgroup->remove());
+  TRY_VOID(failpoint("runtime.destroy"));
+  TRY_VOID(cgroup->destroy(kKillTimeoutMs));
   cgroup.reset();
   return {};
 }
@@ -64,7 +62,7 @@ struct Container::State {
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
   Result<void> clone_init(InitPlan& init);
   Result<void> prepare_mapped_child(const InitPlan& init);
-  Result<sys::Fd> open_network(const CreatePlan& plan) const;
+  Result<sys::Fd> open_network(const CreateOptions& options, const CreatePlan& plan) const;
   Result<void> link_network(const CreateOptions& options, const CreatePlan& plan);
   Result<void> run_runtime_hooks(const CreateOptions& options);
   Result<void> hear_init(const CreateOptions& options);
@@ -116,6 +114,10 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
     TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
     init.joined.emplace_back(joined.type, std::move(fd));
   }
+  if (is_network_made(options, plan.namespaces)) {
+    TRY(sys::Fd made, options.network->dup());
+    init.joined.emplace_back(CLONE_NEWNET, std::move(made));
+  }
   if (plan.namespaces.has(CLONE_NEWUSER)) {
     TRY(init.host_devices, open_host_devices(plan.devices));
     TRY(init.host_null, sys::clone_mount_of("/dev/null", false));
@@ -162,7 +164,9 @@ Result<void> Container::State::prepare_mapped_child(const InitPlan& init) {
 }
 
 // A joined namespace by its own name: the child may not have entered it yet.
-Result<sys::Fd> Container::State::open_network(const CreatePlan& plan) const {
+Result<sys::Fd> Container::State::open_network(const CreateOptions& options,
+                                               const CreatePlan& plan) const {
+  if (is_network_made(options, plan.namespaces)) return options.network->dup();
   for (const JoinedNamespace& joined : plan.namespaces.joined)
     if (joined.type == CLONE_NEWNET) return sys::open_file(joined.path, O_RDONLY);
   return sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
@@ -171,7 +175,7 @@ Result<sys::Fd> Container::State::open_network(const CreatePlan& plan) const {
 Result<void> Container::State::link_network(const CreateOptions& options, const CreatePlan& plan) {
   if (!options.link && plan.net_devices.empty()) return {};
   TraceScope trace("runtime.link");
-  TRY(const sys::Fd netns, open_network(plan));
+  TRY(const sys::Fd netns, open_network(options, plan));
   if (options.link)
     TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
   for (const auto& [name, inside] : plan.net_devices)

@@ -85,6 +85,10 @@ struct CreateOptions {
   const oci::RuntimeSpec* spec = nullptr;  // borrowed during create()
   RootSource root;
   Stdio stdio;
+  // A network namespace that was made for this container beforehand, for where the specification
+  // wants a new one; it is not looked at for a container with a user namespace, to which its own
+  // would have to belong. Borrowed; null: none.
+  const sys::Fd* network = nullptr;
   // A compiled seccomp filter (array of sock_filter as bytes). Empty: none.
   std::string seccomp_filter;
   // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared

@@ -2,6 +2,8 @@
 // into numbers, flags and steps. Pure; what cannot be honoured is refused here by name.
 #pragma once
 
+#include <sched.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -54,6 +56,12 @@ struct ProcessPlan {
     return bundle.start_socket >= 0 || start_hooks != nullptr || bundle.seccomp_listener;
   }
 };
+
+// Whether its new network namespace is CreateOptions::network.
+inline bool is_network_made(const CreateOptions& options, const NamespacePlan& namespaces) {
+  return options.network != nullptr && namespaces.is_fresh(CLONE_NEWNET) &&
+         !namespaces.has(CLONE_NEWUSER);
+}
 
 struct CreatePlan {
   NamespacePlan namespaces;

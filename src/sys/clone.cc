@@ -1,6 +1,8 @@
 #include "sys/clone.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -27,6 +29,17 @@ Result<Cloned> clone_process(const CloneOptions& options) {
   cloned.pid = static_cast<pid_t>(pid);
   if (pid > 0) cloned.pidfd.reset(pidfd);
   return cloned;
+}
+
+Result<Fd> make_network_namespace() {
+  constexpr const char* kContext = "cannot make a network namespace";
+  constexpr const char* kOwn = "/proc/self/ns/net";
+  TRY_CTX(const Fd own, open_file(kOwn, O_RDONLY), kContext);
+  if (unshare(CLONE_NEWNET) != 0) return Error::from_errno(errno, kContext);
+  Result<Fd> made = open_file(kOwn, O_RDONLY);
+  if (setns(own.get(), CLONE_NEWNET) != 0) return Error::from_errno(errno, kContext);
+  if (!made) return fail(std::move(made), kContext);
+  return made;
 }
 
 Result<void> die_with_parent() {

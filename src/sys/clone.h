@@ -25,6 +25,9 @@ struct Cloned {
 
 Result<Cloned> clone_process(const CloneOptions& options);
 
+// A new network namespace; the caller stays in its own.
+Result<Fd> make_network_namespace();
+
 // The child's first act: to be killed when the cloning thread ends.
 Result<void> die_with_parent();
 

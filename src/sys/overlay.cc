@@ -6,7 +6,9 @@
 #include <sys/xattr.h>
 
 #include <cerrno>
+#include <optional>
 
+#include "sys/erofs_root.h"
 #include "sys/mount.h"
 
 namespace wherry::sys {
@@ -41,6 +43,14 @@ Result<void> copy_user_attributes(int from, int to) {
     if (length < 0 || fsetxattr(to, name, value.data(), static_cast<size_t>(length), 0) != 0)
       return Error::from_errno(errno, "cannot copy the attribute '" + std::string(word) + "'");
   }
+  return {};
+}
+
+Result<void> set_metadata_of(int directory, const struct stat& info, const std::string& context) {
+  const timespec times[2] = {info.st_mtim, info.st_mtim};
+  if (fchown(directory, info.st_uid, info.st_gid) != 0 ||
+      fchmod(directory, info.st_mode & 07777) != 0 || futimens(directory, times) != 0)
+    return Error::from_errno(errno, context);
   return {};
 }
 
@@ -83,18 +93,18 @@ Result<void> inherit_lower_root(const std::vector<std::string>& lower, const std
                                 int upper) {
   const std::string context =
       "cannot take over the root directory of '" + (lower.empty() ? metadata : lower[0]) + "'";
+  if (lower.empty()) {
+    TRY_CTX(const std::optional<struct stat> plain, erofs_root(metadata), context);
+    if (plain) return set_metadata_of(upper, *plain, context);
+  }
   TRY_CTX(Fd place,
           lower.empty() ? mount_erofs(metadata) : open_file(lower[0], O_PATH | O_DIRECTORY),
           context);
   TRY_CTX(Fd root, open_at(place.get(), ".", O_RDONLY | O_DIRECTORY), context);
   struct stat info{};
-  if (fstat(root.get(), &info) != 0 || fchown(upper, info.st_uid, info.st_gid) != 0 ||
-      fchmod(upper, info.st_mode & 07777) != 0)
-    return Error::from_errno(errno, context);
+  if (fstat(root.get(), &info) != 0) return Error::from_errno(errno, context);
   TRY_VOID_CTX(copy_user_attributes(root.get(), upper), context);
-  const timespec times[2] = {info.st_mtim, info.st_mtim};
-  if (futimens(upper, times) != 0) return Error::from_errno(errno, context);
-  return {};
+  return set_metadata_of(upper, info, context);
 }
 
 }  // namespace wherry::sys

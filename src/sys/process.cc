@@ -97,7 +97,7 @@ Result<void> move_above(int highest, Fd& fd) {
 
 }  // namespace
 
-Result<Child> spawn(const SpawnOptions& options) {
+Result<Spawning> begin_spawn(const SpawnOptions& options) {
   std::string context = "cannot start '" + options.program + "'";
   std::vector<char*> argv = pointers(options.arguments);
   std::vector<char*> envp = pointers(options.environment);
@@ -121,7 +121,6 @@ Result<Child> spawn(const SpawnOptions& options) {
                  failure.write.get(),
                  AT_FDCWD,
                  options.program.c_str()};
-  // Closed last by us and not by the child, which would wait for the mount's end.
   Fd view;
   std::string resolved;
   if (options.read_only_program) {
@@ -143,18 +142,26 @@ Result<Child> spawn(const SpawnOptions& options) {
   pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) return Error::from_errno(errno, context);
   if (pid == 0) child_main(plan);
-  Child child(pid, Fd(pidfd));
-  failure.write.reset();
+  return Spawning(Child(pid, Fd(pidfd)), std::move(failure.read), std::move(view),
+                  std::move(context));
+}
+
+Result<Child> Spawning::finish() {
   int errnum = 0;
   ssize_t got = 0;
   do {
-    got = read(failure.read.get(), &errnum, sizeof errnum);
+    got = read(failure_.get(), &errnum, sizeof errnum);
   } while (got < 0 && errno == EINTR);
   if (got == sizeof errnum) {
-    [[maybe_unused]] Result<int> reaped = child.wait();
-    return Error::from_errno(errnum, context);
+    [[maybe_unused]] Result<int> reaped = child_.wait();
+    return Error::from_errno(errnum, context_);
   }
-  return child;
+  return std::move(child_);
+}
+
+Result<Child> spawn(const SpawnOptions& options) {
+  TRY(Spawning spawning, begin_spawn(options));
+  return spawning.finish();
 }
 
 Result<int> Child::wait() {

@@ -50,7 +50,29 @@ class Child {
   Fd pidfd_;
 };
 
-// Starts a program. An execve that fails is returned as its error. One thread, vfork-like: cheap.
+// A child that may not have executed its program yet.
+class Spawning {
+ public:
+  // Waits until it has; an execve that failed is returned as its error, and the child is reaped.
+  Result<Child> finish();
+  pid_t pid() const { return child_.pid(); }
+
+ private:
+  friend Result<Spawning> begin_spawn(const SpawnOptions& options);
+  Spawning(Child child, Fd failure, Fd program_view, std::string context)
+      : child_(std::move(child)),
+        failure_(std::move(failure)),
+        program_view_(std::move(program_view)),
+        context_(std::move(context)) {}
+
+  Child child_;
+  Fd failure_;       // the reading end of what tells the error
+  Fd program_view_;  // closed by us and not by the child, which would wait for the mount's end
+  std::string context_;
+};
+Result<Spawning> begin_spawn(const SpawnOptions& options);
+
+// Starts a program: both in one.
 Result<Child> spawn(const SpawnOptions& options);
 
 // Runs to the end with stdin from /dev/null; returns the exit code and what it printed on both

@@ -37,10 +37,7 @@ def without(document: dict, *destinations: str) -> dict:
 class HostilePaths(OciTest):
     def setUp(self):
         super().setUp()
-        self.canary = self.disk / "canary"
-        self.canary.mkdir()
-        self.addCleanup(shutil.rmtree, self.canary)
-        (self.canary / "secret").write_text("the host's\n")
+        self.canary = self.make_canary()
 
     def hostile(self, document: dict) -> tuple[pathlib.Path, pathlib.Path]:
         """A bundle with a copy of the root of its own, to be spoilt: (bundle, root)."""

@@ -149,10 +149,7 @@ class TheHost(OciTest):
 
     def setUp(self):
         super().setUp()
-        self.canary = self.disk / "canary"
-        self.canary.mkdir()
-        self.addCleanup(shutil.rmtree, self.canary)
-        (self.canary / "secret").write_text("the host's\n")
+        self.canary = self.make_canary()
         self.fd = os.open(self.canary, os.O_RDONLY | os.O_DIRECTORY)
         self.addCleanup(os.close, self.fd)
 

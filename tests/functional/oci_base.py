@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tarfile
 import time
@@ -60,6 +61,14 @@ class OciTest(unittest.TestCase):
         cls.rootfs = cls.disk / "rootfs"
         with tarfile.open(images.busybox_tar()) as tar:
             tar.extractall(cls.rootfs)
+
+    def make_canary(self) -> pathlib.Path:
+        """A directory of the host's that no container is given."""
+        canary = self.disk / "canary"
+        canary.mkdir()
+        self.addCleanup(shutil.rmtree, canary)
+        (canary / "secret").write_text("the host's\n")
+        return canary
 
     def setUp(self):
         self._before = leaks.snapshot([])

@@ -1,10 +1,11 @@
 """wherry-unpack itself: descriptors by number, a report as JSON (src/archive/objects.h)."""
+import dataclasses
 import json
 import os
 import pathlib
 import resource
 
-from . import records
+from . import store_records
 from .paths import bin_dir
 
 
@@ -39,8 +40,16 @@ def objects(tar: pathlib.Path, into: pathlib.Path, store: pathlib.Path | None = 
     for fd in fds.values():
         if fd > 2:
             os.close(fd)
-    entries = records.read((into / "tree").read_bytes()) if "diff_id" in report else []
-    return report, usage, entries
+    entries = store_records.read_record((into / "tree").read_bytes()) if "diff_id" in report else []
+    return report, usage, [_in_words(entry) for entry in entries]
+
+
+def _in_words(entry: store_records.Entry) -> store_records.Entry:
+    """As tests compare them: names as text, types as letters, attributes by name."""
+    def text(name: bytes) -> str:
+        return name.decode(errors="surrogateescape")
+    return dataclasses.replace(entry, path=text(entry.path), target=text(entry.target), type="?dflcbpsw"[entry.type],
+                               xattrs={text(name): value for name, value in entry.xattrs})
 
 
 def rebuild(recipe: pathlib.Path, store: pathlib.Path) -> dict:

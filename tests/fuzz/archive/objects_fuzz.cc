@@ -1,13 +1,11 @@
 // Any bytes as a layer: what the tree of its names becomes is a record that its reader takes.
 
-#include <sys/stat.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
-#include "archive/layer_tree.h"
+#include "archive/layer_tree_sink.h"
 #include "archive/unpack.h"
 #include "sys/fd.h"
 #include "sys/sha256.h"
@@ -29,12 +27,9 @@ std::string make_directory() {
 }
 
 // Through memory: files of another size than small are not made here.
-class MemorySink : public TreeSink {
+class MemorySink : public LayerTreeSink {
  public:
-  explicit MemorySink(LayerTree& tree) : tree_(tree) {}
-  Result<void> directory(const std::string& path, const Metadata& metadata) override {
-    return tree_.directory(path, metadata);
-  }
+  explicit MemorySink(LayerTree& tree) : LayerTreeSink(tree) {}
   Result<void> begin_file(const std::string& path, uint64_t size, bool) override {
     if (size > kMaxSize) return Error(ErrorKind::kResourceExhausted, "enough");
     path_ = path;
@@ -49,28 +44,10 @@ class MemorySink : public TreeSink {
   Result<void> end_file(const Metadata& metadata) override {
     sys::Sha256 hash;
     hash.update(content_);
-    return tree_.file(path_, metadata, content_.size(), hash.finish_bytes());
+    return tree().file(path_, metadata, content_.size(), hash.finish_bytes());
   }
-  Result<void> symlink(const std::string& path, const std::string& target,
-                       const Metadata& metadata) override {
-    return tree_.symlink(path, target, metadata);
-  }
-  Result<void> hard_link(const std::string& path, const std::string& target) override {
-    return tree_.hard_link(path, target);
-  }
-  Result<void> node(const std::string& path, mode_t type, dev_t,
-                    const Metadata& metadata) override {
-    if (type == S_IFIFO) return tree_.node(path, tree::Type::kFifo, 0, 0, metadata);
-    return tree_.node(path, tree::Type::kBlockDevice, 1, 2, metadata);
-  }
-  Result<void> whiteout(const std::string& path) override { return tree_.whiteout(path); }
-  Result<void> opaque(const std::string& path) override { return tree_.opaque(path); }
-  Result<void> finish() override { return {}; }
-  uint64_t xattrs_lost() const override { return tree_.xattrs_lost(); }
-  uint64_t replaced() const override { return tree_.replaced(); }
 
  private:
-  LayerTree& tree_;
   std::string path_, content_;
 };
 

@@ -1,7 +1,7 @@
 // The tree in memory against the kernel: the same entries as files in a directory give the same.
 #include <random>
 
-#include "archive/layer_tree.h"
+#include "archive/layer_tree_sink.h"
 #include "archive/tree_writer.h"
 #include "base/text.h"
 #include "kernel/archive/tree_fixture.h"
@@ -100,12 +100,9 @@ class OracleTest : public TreeFixture {
   }
 };
 
-class OracleTest::Sink : public TreeSink {
+class OracleTest::Sink : public LayerTreeSink {
  public:
-  explicit Sink(LayerTree& tree) : tree_(tree) {}
-  Result<void> directory(const std::string& path, const Metadata& metadata) override {
-    return tree_.directory(path, metadata);
-  }
+  explicit Sink(LayerTree& tree) : LayerTreeSink(tree) {}
   Result<void> begin_file(const std::string& path, uint64_t, bool) override {
     path_ = path;
     content_.clear();
@@ -118,26 +115,10 @@ class OracleTest::Sink : public TreeSink {
   Result<void> end_file(const Metadata& metadata) override {
     sys::Sha256 hash;
     hash.update(content_);
-    return tree_.file(path_, metadata, content_.size(), hash.finish_bytes());
+    return tree().file(path_, metadata, content_.size(), hash.finish_bytes());
   }
-  Result<void> symlink(const std::string& path, const std::string& target,
-                       const Metadata& metadata) override {
-    return tree_.symlink(path, target, metadata);
-  }
-  Result<void> hard_link(const std::string& path, const std::string& target) override {
-    return tree_.hard_link(path, target);
-  }
-  Result<void> node(const std::string& path, mode_t, dev_t, const Metadata& metadata) override {
-    return tree_.node(path, tree::Type::kFifo, 0, 0, metadata);
-  }
-  Result<void> whiteout(const std::string& path) override { return tree_.whiteout(path); }
-  Result<void> opaque(const std::string& path) override { return tree_.opaque(path); }
-  Result<void> finish() override { return {}; }
-  uint64_t xattrs_lost() const override { return tree_.xattrs_lost(); }
-  uint64_t replaced() const override { return tree_.replaced(); }
 
  private:
-  LayerTree& tree_;
   std::string path_, content_;
 };
 

@@ -105,7 +105,7 @@ TEST_F(LifeTest, GivesATerminalItsSizeAndMergesStreams) {
 }
 
 TEST_F(LifeTest, TellsThatAProgramIsMissing) {
-  Result<Client> client = Client::launch(config({"nosuch"}));
+  Result<Client> client = try_launch(config({"nosuch"}));
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(client.error().message(), "exec: \"nosuch\": executable file not found in $PATH");
@@ -135,7 +135,7 @@ TEST_F(LifeTest, RecordsWhyAProgramCouldNotBeExecuted) {
 TEST_F(LifeTest, TellsWhyAContainerCannotBeCreatedAndKeepsNothing) {
   MonitorConfig broken = shell("true");
   broken.container->spec.mounts.push_back({"/x", "bind", directory_ + "/missing", {"rbind"}});
-  Result<Client> client = Client::launch(broken);
+  Result<Client> client = try_launch(broken);
   ASSERT_FALSE(client);
   EXPECT_NE(client.error().message().find("missing"), std::string::npos)
       << client.error().message();
@@ -154,9 +154,39 @@ TEST_F(LifeTest, LeavesNoTraceWhenTheClientVanishesBeforeStart) {
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
 }
 
+TEST_F(LifeTest, AMonitorOnStandbyEndsWhenNobodyNeedsIt) {
+  pid_t pid = 0;
+  {
+    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", true});
+    ASSERT_TRUE(standby);
+    pid = standby->pid();
+    EXPECT_TRUE(sys::process_start_time(pid));
+  }
+  EXPECT_FALSE(sys::process_start_time(pid)) << "it is reaped";
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+}
+
+TEST_F(LifeTest, AMonitorOnStandbyGivesTheContainerANetworkOfItsOwn) {
+  char host[64] = "";
+  ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+  for (bool own_network : {true, false}) {
+    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", own_network});
+    ASSERT_TRUE(standby);
+    MonitorConfig looks = shell("busybox readlink /proc/self/ns/net; busybox ip link show lo");
+    Result<Client> client = Client::launch(looks, std::move(*standby));
+    ASSERT_TRUE(client) << client.error().message();
+    ASSERT_TRUE(client->send(Attach{}));
+    ASSERT_TRUE(client->call(Start{}));
+    const std::string out = until_exit(*client).out;
+    EXPECT_EQ(out.find(host), out.npos) << out;
+    EXPECT_NE(out.find("LOOPBACK,UP"), out.npos) << out;
+    EXPECT_EQ(client->receive().error().kind(), ErrorKind::kUnavailable);
+  }
+}
+
 TEST_F(LifeTest, RefusesASecondMonitorForOneRunDirectory) {
   Client client = launch(shell("true"));
-  Result<Client> second = Client::launch(shell("true"));
+  Result<Client> second = try_launch(shell("true"));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(state().status, "created");
@@ -220,7 +250,7 @@ TEST_F(LifeTest, KillsWhatTheInitLeavesBehind) {
 TEST_F(LifeTest, UndoesEverythingAtEachFailpointBeforeRunning) {
   for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
     setenv("WHERRY_FAILPOINT", (std::string(point) + ":enospc").c_str(), 1);
-    Result<Client> client = Client::launch(shell("true"));
+    Result<Client> client = try_launch(shell("true"));
     ASSERT_FALSE(client) << point;
     EXPECT_EQ(client.error().kind(), ErrorKind::kResourceExhausted) << point;
     EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty()) << point;
@@ -239,7 +269,7 @@ TEST_F(LifeTest, UndoesEverythingAtEachFailpointBeforeRunning) {
 TEST_F(LifeTest, DiesWithItsContainerAtEachFailpoint) {
   for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
     setenv("WHERRY_FAILPOINT", (std::string(point) + ":kill").c_str(), 1);
-    EXPECT_FALSE(Client::launch(shell("true"))) << point;
+    EXPECT_FALSE(try_launch(shell("true"))) << point;
     EXPECT_FALSE(locked()) << point;
   }
   for (const char* point : {"monitor.before_start", "monitor.running", "monitor.exited",

@@ -56,7 +56,6 @@ class MonitorTest : public testing::Test {
     config.container_id = "c";
     config.run_dir = directory_ + "/run";
     config.log_path = directory_ + "/c.log";
-    config.engine_cgroup = cgroup_ + "/engine";
     MonitorConfig::ContainerPlan plan;
     plan.root.directory = directory_ + "/root";
     plan.seccomp_filter = runtime::default_seccomp_filter();
@@ -75,8 +74,11 @@ class MonitorTest : public testing::Test {
   }
   MonitorConfig shell(const std::string& script) { return config({"sh", "-c", script}); }
 
-  static Client launch(const MonitorConfig& config) {
-    Result<Client> client = Client::launch(config);
+  Result<Client> try_launch(const MonitorConfig& config) const {
+    return Client::launch(config, cgroup_ + "/engine");
+  }
+  Client launch(const MonitorConfig& config) const {
+    Result<Client> client = try_launch(config);
     if (!client) throw std::runtime_error(client.error().message());
     return std::move(*client);
   }

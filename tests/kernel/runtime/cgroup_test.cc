@@ -168,6 +168,26 @@ TEST_F(CgroupTest, LimitsReadBackAsAsked) {
   }
 }
 
+// What a parent was given reaches what is made in it, be it by the kernel or by us.
+TEST_F(CgroupTest, ACpusetTakesOverWhatItsParentHas) {
+  if (!on_v1("cpuset")) return;
+  std::string parent;
+  const auto hierarchies = find_hierarchies();
+  for (const auto& hierarchy : hierarchies->v1)
+    if (std::ranges::find(hierarchy.controllers, "cpuset") != hierarchy.controllers.end())
+      parent = hierarchy.mount + top_;
+  for (const char* copies : {"1", "0"}) {
+    const auto made = Cgroup::ensure(top_);
+    ASSERT_TRUE(made);
+    ASSERT_TRUE(write_cgroup_file(parent, "cpuset.cpus", "0"));
+    ASSERT_TRUE(write_cgroup_file(parent, "cgroup.clone_children", copies));
+    const Cgroup cgroup = create();
+    EXPECT_EQ(value("cpuset", "cpuset.cpus"), "0");
+    EXPECT_EQ(value("cpuset", "cpuset.mems"), *read_cgroup_file(parent, "cpuset.mems"));
+    ASSERT_TRUE(cgroup.remove());
+  }
+}
+
 TEST_F(CgroupTest, LimitsCanBeRaisedAndLowered) {
   oci::Resources resources;
   resources.memory_limit = 64 << 20;

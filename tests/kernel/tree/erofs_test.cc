@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "kernel/tree/disk.h"
+#include "sys/erofs_root.h"
 #include "tree/erofs_writer.h"
 
 namespace wherry::tree {
@@ -140,6 +141,37 @@ TEST_F(ErofsMount, ExtremesOfEveryFieldAreShown) {
   const std::string small = mount_overlay(
       "small-tree", {mount_image(base_ + "/small", "small-mount")}, folder("objects"), "");
   expect_same(Walker(small).walk(), nodes);
+}
+
+TEST_F(ErofsMount, TheRootIsReadAsAMountShowsIt) {
+  Node root = directory("");
+  root.mode = 01770;
+  root.uid = 0xfffffffe;
+  root.gid = 7;
+  root.mtime_s = -62135596800;
+  root.mtime_ns = 999'999'999;
+  const std::vector<Node> below = {directory("a"), file("b", 12)};
+  write_image(base_ + "/plain", {root, below[0], below[1]});
+  const auto read = sys::erofs_root(base_ + "/plain");
+  ASSERT_TRUE(read) << read.error().message();
+  ASSERT_TRUE(*read);
+  const struct stat shown = info_of(mount_image(base_ + "/plain", "plain-mount"));
+  EXPECT_EQ((*read)->st_mode, shown.st_mode);
+  EXPECT_EQ((*read)->st_uid, shown.st_uid);
+  EXPECT_EQ((*read)->st_gid, shown.st_gid);
+  EXPECT_EQ((*read)->st_mtim.tv_sec, shown.st_mtim.tv_sec);
+  EXPECT_EQ((*read)->st_mtim.tv_nsec, shown.st_mtim.tv_nsec);
+
+  root.xattrs = {{"user.note", "x"}};
+  write_image(base_ + "/rich", {root, below[0], below[1]});
+  const auto rich = sys::erofs_root(base_ + "/rich");
+  ASSERT_TRUE(rich) << rich.error().message();
+  EXPECT_FALSE(*rich) << "only a mount shows attributes";
+
+  write_whole(base_ + "/short", read_whole(base_ + "/plain").substr(0, 4096));
+  EXPECT_EQ(sys::erofs_root(base_ + "/short").error().kind(), ErrorKind::kCorrupt);
+  write_whole(base_ + "/other", std::string(8192, 'x'));
+  EXPECT_EQ(sys::erofs_root(base_ + "/other").error().kind(), ErrorKind::kCorrupt);
 }
 
 TEST_F(ErofsMount, AHundredThousandNamesAreListedAndFound) {

@@ -23,7 +23,6 @@ MonitorConfig container_config() {
   config.nft_on_start = std::string("\0\x01\xff", 3);
   config.nft_on_stop = "x";
   config.settle_command = {"/usr/bin/wherry", "__settle", "c1"};
-  config.engine_cgroup = "/wherry/engine";
   config.trace = true;
   config.ends_with_clients = true;
   MonitorConfig::ContainerPlan plan;

@@ -1,0 +1,50 @@
+// Standby: a monitor that is started before it is known what for.
+//
+// A program takes 1.5 ms to be there: exec, libc's start, its own cgroup. Whoever will launch a
+// container soon starts its monitor first and looks up the image meanwhile. The monitor waits for
+// its configuration on a socket and has nothing that would have to be undone: when the socket
+// closes without one it ends.
+#pragma once
+
+#include <string>
+
+#include "sys/fd.h"
+#include "sys/process.h"
+
+namespace wherry::monitor {
+
+class Standby {
+ public:
+  struct Options {
+    std::string container_id;  // its argument, for who looks at a list of processes
+    // Where it lives, e.g. "/wherry/engine", made when missing; empty: where the caller lives.
+    std::string engine_cgroup;
+    // The container will want a network namespace of its own: it is made while there is time.
+    bool own_network = false;
+  };
+  // Own session, fixed environment, cwd /, no inherited fds.
+  static Result<Standby> spawn(const Options& options);
+
+  Standby(Standby&&) noexcept = default;
+  Standby& operator=(Standby&&) noexcept = default;
+  // One that was not launched ends, and is waited for.
+  ~Standby();
+
+  const std::string& container_id() const { return container_id_; }
+  pid_t pid() const { return spawning_.pid(); }
+
+ private:
+  friend class Client;
+  Standby(std::string container_id, sys::Spawning spawning, sys::Fd document, sys::Fd socket)
+      : container_id_(std::move(container_id)),
+        spawning_(std::move(spawning)),
+        document_(std::move(document)),
+        socket_(std::move(socket)) {}
+
+  std::string container_id_;
+  sys::Spawning spawning_;
+  sys::Fd document_;  // our end of the configuration's socket
+  sys::Fd socket_;    // the first connection
+};
+
+}  // namespace wherry::monitor
