@@ -39,7 +39,6 @@ constexpr std::string_view kLaterKeys[] = {"allow-nondistributable-artifacts",
                                            "bip",
                                            "bip6",
                                            "bridge",
-                                           "builder",
                                            "cgroup-parent",
                                            "containerd",
                                            "default-address-pools",
@@ -103,6 +102,12 @@ Error bad_key(std::string_view source, std::string_view key, std::string_view wh
 }
 
 Error refuse_key(std::string_view source, std::string_view key) {
+  if (key == "builder")
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("'{}': key 'builder' is not supported", source))
+        .set_hint(
+            "nothing is collected by itself: see 'wherry builder prune', 'wherry gc' and the "
+            "key 'storage-budget'");
   for (std::string_view later : kLaterKeys)
     if (key == later)
       return Error(ErrorKind::kUnsupported,

@@ -47,6 +47,15 @@ TEST(Config, NamesDockerKeysThatAreNotThereYet) {
       std::string::npos);
 }
 
+TEST(Config, TellsWhatThereIsInsteadOfABuildersCollection) {
+  Config config;
+  Result<void> applied =
+      apply_config(config, R"({"builder": {"gc": {"enabled": true}}})", "/etc/x");
+  ASSERT_FALSE(applied);
+  EXPECT_EQ(applied.error().message(), "'/etc/x': key 'builder' is not supported");
+  EXPECT_NE(applied.error().hint().find("builder prune"), std::string::npos);
+}
+
 TEST(Config, RefusesWrongTypesAndValuesWithTheirKey) {
   EXPECT_EQ(error_of(R"({"data-root": 1})"), "'f': key 'data-root' must be a string");
   EXPECT_EQ(error_of(R"({"data-root": "relative"})"),
