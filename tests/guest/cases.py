@@ -277,7 +277,7 @@ case $out in " 0 100000 1000 1:3 100"*|"0 100000 1000 1:3 100"*) ;; *) exit 1 ;;
 rm -rf /tmp/mapped
 echo good
 """),
-    Case("wherry-oci confines by AppArmor profiles, and names those that are not loaded", r"""
+    Case("wherry-oci confines by AppArmor profiles and names those that are not loaded", r"""
 apparmor_parser -r <<'END'
 abi <abi/3.0>,
 profile wherry-test flags=(attach_disconnected) {
