@@ -96,12 +96,13 @@ def listed() -> list[tuple[str, list[str]]]:
 
 
 def known_tests() -> set[str]:
-    """Suite.Test of every GoogleTest source, and file.test of the functional ones."""
+    """Suite.Test of every GoogleTest source, file.test of the functional ones, and the cases of the guest."""
     names = set()
     for source in (TOP / "tests").rglob("*_test.cc"):
         names |= {f"{a}.{b}" for a, b in re.findall(r"TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", source.read_text())}
     for source in (TOP / "tests/functional").glob("*_test.py"):
         names |= {f"{source.stem}.{name}" for name in re.findall(r"def (test_\w+)", source.read_text())}
+    names |= {f"guest: {name}" for name in re.findall(r'Case\("([^"]+)"', (TOP / "tests/guest/cases.py").read_text())}
     return names
 
 

@@ -32,7 +32,7 @@ constexpr std::array kExecFlags{
     Flag{"apparmor", 0, FlagKind::kString, "The AppArmor profile of the process"},
     Flag{"no-new-privs", 0, FlagKind::kBool, "No new privileges by execve"},
     Flag{"cap", 'c', FlagKind::kList, "One more capability: CAP_NAME"},
-    Flag{"cgroup", 0, FlagKind::kString, "A cgroup below the container's own"},
+    Flag{"cgroup", 0, FlagKind::kList, "A cgroup below the container's own: [CONTROLLER:]PATH"},
     Flag{"ignore-paused", 0, FlagKind::kBool, "Also in a paused container"},
 };
 
@@ -95,15 +95,28 @@ Result<oci::Process> process_from_file(const std::string& path) {
   return process;
 }
 
-// "/below" for every controller; runc's "controller:/path" would spread a process over several.
-Result<std::string> sub_cgroup(const ParsedFlags& flags) {
-  std::string path = flags.text("cgroup");
-  if (path.find(':') != std::string::npos)
-    return Error(ErrorKind::kUnsupported,
-                 "--cgroup '" + path + "': a path for single controllers is not supported")
-        .set_hint("give one path below the container's cgroup for all of them");
-  if (path.empty() || path == "/") return std::string();
-  return path.starts_with('/') ? path : "/" + path;
+// "/below" for every controller, or "controller[,controller]:/below", several times, as runc has
+// it.
+Result<std::map<std::string, std::string>> sub_cgroups(const ParsedFlags& flags) {
+  std::map<std::string, std::string> all;
+  const std::vector<std::string> given = flags.list("cgroup");
+  for (const std::string& argument : given) {
+    const auto [before, after] = split_once(argument, ':');
+    if (!after && given.size() > 1)
+      return invalid("invalid --cgroup argument '" + argument +
+                     "': only one can be without a controller");
+    const std::string path(after.value_or(before));
+    for (std::string_view controller : split(after ? before : std::string_view(), ',')) {
+      if (after && controller.empty())
+        return invalid("invalid --cgroup argument '" + argument + "': a controller has no name");
+      if (!all.emplace(controller, path.starts_with('/') ? path : "/" + path).second)
+        return invalid("invalid --cgroup argument '" + argument + "': controller '" +
+                       std::string(controller) + "' was given before");
+    }
+  }
+  // The container's own.
+  std::erase_if(all, [](const auto& place) { return place.second == "/"; });
+  return all;
 }
 
 Result<void> check_status(Status status) {
@@ -154,7 +167,7 @@ Result<int> run_exec(Call& call) {
   options.init_pid = record.pid;
   options.init_start_time = record.start_time;
   options.cgroup = record.cgroup;
-  TRY(options.sub_cgroup, sub_cgroup(flags));
+  TRY(options.sub_cgroups, sub_cgroups(flags));
   if (flags.has("process")) {
     TRY(options.process, process_from_file(flags.text("process")));
     // containerd and conmon say it here; the file's own word stands where they do not.

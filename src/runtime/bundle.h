@@ -114,8 +114,7 @@ struct BundleExecOptions {
   pid_t init_pid = 0;
   uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
   CgroupPlace cgroup;
-  // Below the container's own cgroup ("" or "/child"), for all controllers; it must exist.
-  std::string sub_cgroup;
+  std::map<std::string, std::string> sub_cgroups;  // as in ExecOptions
   oci::Process process;  // user, args, env, cwd, capabilities, terminal, ...: all of it applies
   unsigned preserve_fds = 0;
   std::string console_socket;

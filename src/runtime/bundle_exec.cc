@@ -100,14 +100,15 @@ Result<ExecProcess> exec_in_bundle(const BundleExecOptions& options) {
   }
   ExecOptions exec;
   exec.refuse_paused = options.refuse_paused;
-  if (options.refuse_paused && !options.sub_cgroup.empty()) {
+  if (options.refuse_paused && !options.sub_cgroups.empty()) {
     // A cgroup below need not tell what holds all of them.
     TRY(const bool frozen, cgroup_frozen(options.cgroup.path));
     if (frozen) return container_paused();
   }
   exec.init_pid = options.init_pid;
   exec.init_start_time = options.init_start_time;
-  if (!options.cgroup.path.empty()) exec.cgroups_path = options.cgroup.path + options.sub_cgroup;
+  exec.cgroups_path = options.cgroup.path;
+  exec.sub_cgroups = options.sub_cgroups;
   exec.process = options.process;
   exec.stdio = {0, 1, 2};
   exec.seccomp_filter = filter.program;

@@ -243,8 +243,29 @@ Result<Cgroup> Cgroup::ensure(const std::string& cgroups_path) {
   return cgroup;
 }
 
-Result<Cgroup> Cgroup::open(const std::string& cgroups_path) {
+Result<void> Cgroup::descend(const std::string& controller, const std::string& below) {
+  TRY_VOID(split_cgroups_path(below));
+  std::vector<std::string*> directories;
+  for (Group& group : v1_)
+    if (controller.empty() || has(group.controllers, controller) ||
+        has(group.controllers, "name=" + controller))
+      directories.push_back(&group.directory);
+  if (controller.empty() && !v2_.directory.empty()) directories.push_back(&v2_.directory);
+  if (directories.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 fmt::format("the container has no cgroup of a controller '{}'", controller))
+        .set_hint("on cgroup version 2 all controllers share one path: give it without a name");
+  for (std::string* directory : directories) {
+    *directory += below;
+    if (::access(directory->c_str(), F_OK) != 0)
+      return Error::from_errno(errno, fmt::format("cannot join the cgroup '{}'", *directory));
+  }
+  return {};
+}
+
+Result<Cgroup> Cgroup::open(const std::string& cgroups_path, const SubCgroups& below) {
   TRY(Cgroup cgroup, find(cgroups_path));
+  for (const auto& [controller, path] : below) TRY_VOID(cgroup.descend(controller, path));
   TRY_VOID_CTX(cgroup.open_joins(), fmt::format("cannot open the cgroup '{}'", cgroups_path));
   return cgroup;
 }

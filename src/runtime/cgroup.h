@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@
 #include "sys/fd.h"
 
 namespace wherry::runtime {
+
+using SubCgroups = std::map<std::string, std::string>;
 
 class Cgroup {
  public:
@@ -41,8 +44,10 @@ class Cgroup {
                               std::vector<std::string>& warnings);
   // An existing cgroup; kNotFound when no hierarchy has it. Not for attach_self.
   static Result<Cgroup> find(const std::string& cgroups_path);
-  // As find, for exec: with what attach_self needs.
-  static Result<Cgroup> open(const std::string& cgroups_path);
+  // As find, for exec: with what attach_self needs. `below`: cgroups below it to join instead, by
+  // controller ("memory", "systemd"; "" for all hierarchies). One that does not exist is kNotFound,
+  // a controller that has no hierarchy of its own here kInvalidArgument.
+  static Result<Cgroup> open(const std::string& cgroups_path, const SubCgroups& below = {});
   // Makes it without limits where it is missing, else opens it as it is: for the engine's own
   // cgroup, whose v2_fd() belongs into the spawn of a monitor.
   static Result<Cgroup> ensure(const std::string& cgroups_path);
@@ -102,6 +107,7 @@ class Cgroup {
                              const std::vector<std::string>& rare);
   Result<void> check_memory_below(uint64_t limit) const;
   Result<void> open_joins();
+  Result<void> descend(const std::string& controller, const std::string& below);
   Result<void> open_v2();
   std::vector<std::string> all_paths() const;
   bool v2_populated() const;

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -152,6 +153,8 @@ struct ExecOptions {
   pid_t init_pid = 0;
   uint64_t init_start_time = 0;  // verified through a pidfd before anything is joined
   std::string cgroups_path;
+  // Below it, by controller ("" for all): where to instead (runtime/cgroup.h).
+  std::map<std::string, std::string> sub_cgroups;
   oci::Process process;
   std::optional<std::string> user;  // as in CreateOptions
   Stdio stdio;

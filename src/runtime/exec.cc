@@ -97,9 +97,11 @@ Result<Joined> clone_joiner(const Joiner& joiner) {
 }
 
 // The container's cgroup, or none when it was made without.
-Result<std::optional<Cgroup>> open_cgroup(const std::string& path) {
+Result<std::optional<Cgroup>> open_cgroup(const std::string& path, const SubCgroups& below) {
+  if (path.empty() && !below.empty())
+    return Error(ErrorKind::kInvalidArgument, "the container was made without a cgroup");
   if (path.empty()) return std::nullopt;
-  TRY(Cgroup cgroup, Cgroup::open(path));
+  TRY(Cgroup cgroup, Cgroup::open(path, below));
   return std::optional<Cgroup>(std::move(cgroup));
 }
 
@@ -126,7 +128,7 @@ Result<ExecProcess> ExecProcess::start(const ExecOptions& options) {
   TRY(plan.traits.memory_policy, plan_memory_policy(options.memory_policy));
   Result<sys::Fd> init = sys::open_process(options.init_pid, options.init_start_time);
   if (!init) return not_running(init.error());
-  TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path));
+  TRY(std::optional<Cgroup> cgroup, open_cgroup(options.cgroups_path, options.sub_cgroups));
   if (options.refuse_paused) TRY_VOID(check_not_paused(cgroup));
   Joiner joiner{&plan, cgroup ? &*cgroup : nullptr, init->get()};
   for (const auto& [name, type] :

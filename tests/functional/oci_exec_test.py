@@ -112,6 +112,48 @@ class Exec(OciTest):
         self.assertEqual(self.oci_ok("exec", "a", "sh", "-c", listing).split(), ours)
         self.assertEqual(set(self.oci_ok("exec", "a", "cut", "-d:", "-f3", "/proc/self/cgroup").split()), {"/"})
 
+    def test_it_runs_in_a_cgroup_below_the_containers(self):
+        self.running("a")
+        for directory in self.cgroups("a").values():
+            (directory / "all").mkdir()
+        made = self.cgroups("a")["memory"] / "some"
+        made.mkdir()
+        show = ("a", "cat", "/proc/self/cgroup")
+
+        def places(*words) -> dict[str, str]:
+            lines = self.oci_ok("exec", *words, *show).splitlines()
+            return {line.split(":")[1]: line.split(":")[2] for line in lines}
+        self.assertEqual(set(places("--cgroup", "all").values()), {"/all"})
+        own = {name: "/" for name in places()}
+        self.assertEqual(places("--cgroup", "memory:/some"), own | {"memory": "/some"})
+        self.assertEqual(places("--cgroup", "memory:some", "--cgroup", "pids,freezer,systemd:/all"),
+                         own | {"memory": "/some", "pids": "/all", "freezer": "/all", "name=systemd": "/all"})
+        self.assertEqual(places("--cgroup", "/"), own)
+        for words, why in (
+                (("memory:/none",), "/none': no such file or directory"),
+                (("some",), "/some': no such file or directory"),  # there for one controller only
+                (("nosuch:/some",), "no cgroup of a controller 'nosuch'"),
+                (("memory:/../..",), "'.' or '..'"),
+                (("memory,:/some",), "has no name"),
+                (("memory:/some", "memory:/all"), "controller 'memory' was given before"),
+                (("all", "memory:/some"), "only one can be without a controller")):
+            with self.subTest(words):
+                flags = [word for argument in words for word in ("--cgroup", argument)]
+                self.oci_fails("exec", *flags, *show, code=255, says=why)
+
+    def cgroups(self, name: str) -> dict[str, pathlib.Path]:
+        """Where the container's cgroup is: "memory", "systemd", "" for version 2 -> its directory."""
+        mounts = {}
+        for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+            before, after = line.split(" - ")
+            if after.startswith("cgroup2 "):
+                mounts[""] = before.split()[4]
+            elif after.startswith("cgroup "):
+                mounts[pathlib.Path(before.split()[4]).name] = before.split()[4]
+        lines = pathlib.Path(f"/proc/{self.state(name)['pid']}/cgroup").read_text().splitlines()
+        own = {line.split(":")[1].removeprefix("name="): line.split(":", 2)[2] for line in lines}
+        return {kind: pathlib.Path(top + own[kind]) for kind, top in mounts.items() if kind in own}
+
     def test_capabilities_are_added_and_never_inheritable(self):
         self.running("a")
         show = ("sh", "-c", "grep -E 'Cap(Inh|Eff)|NoNewPrivs' /proc/self/status | cut -f2 | tr '\\n' ' '")

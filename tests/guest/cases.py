@@ -277,6 +277,35 @@ case $out in " 0 100000 1000 1:3 100"*|"0 100000 1000 1:3 100"*) ;; *) exit 1 ;;
 rm -rf /tmp/mapped
 echo good
 """),
+    Case("wherry-oci confines by AppArmor profiles and names those that are not loaded", r"""
+apparmor_parser -r <<'END'
+abi <abi/3.0>,
+profile wherry-test flags=(attach_disconnected) {
+  capability, file, network, mount, umount, pivot_root, signal, ptrace, unix, dbus,
+  deny /secret r,
+}
+END
+limits=
+bundle /tmp/aa '"cat","secret"'
+echo hidden > /tmp/aa/rootfs/secret
+equal "$($oci run -b /tmp/aa plain)" hidden
+sed -i 's/"process": {/&"apparmorProfile":"wherry-test",/' /tmp/aa/config.json
+code=0; out=$($oci run -b /tmp/aa confined 2>&1) || code=$?
+equal "$code $out" "1 cat: can't open 'secret': Permission denied"
+sed -i 's/"cat","secret"/"sleep","1000"/' /tmp/aa/config.json
+$oci run -d -b /tmp/aa sleeper < /dev/null > /dev/null 2>&1
+equal "$(cat /proc/$($oci state sleeper | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')/attr/current)" "wherry-test (enforce)"
+equal "$($oci exec sleeper cat /proc/self/attr/current)" "wherry-test (enforce)"
+$oci exec sleeper cat secret 2>&1 | grep -q 'Permission denied'
+equal "$($oci exec --apparmor unconfined sleeper cat secret)" hidden
+code=0; out=$($oci exec --apparmor nosuch sleeper true 2>&1) || code=$?
+equal $code 255
+[[ $out == *"AppArmor profile 'nosuch'"* ]]
+$oci delete -f sleeper
+rm -rf /tmp/aa
+apparmor_parser -R <<< 'profile wherry-test { }'
+echo good
+"""),
     Case("wherry-oci writes a container to disk and brings it back through CRIU", r"""
 limits=
 bundle /tmp/frozen '"sh", "-c", "i=0; while :; do i=\$((i + 1)); echo \$i > \/count; sleep 0.1; done"'

@@ -15,7 +15,7 @@ import tempfile
 from harness import trees
 from harness.paths import BUILD
 
-PACKAGES = ["criu", "iptables", "systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "iproute2",
+PACKAGES = ["apparmor", "criu", "iptables", "systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "iproute2",
             "nftables", "uidmap", "procps", "kmod", "udev", "util-linux"]
 DISK_MEGABYTES = 1800
 # In load order; those that the kernel has built in are missing as files and skipped.
