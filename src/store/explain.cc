@@ -88,6 +88,7 @@ class Explanation {
     Result<tree::RecordReader> reader =
         tree::RecordReader::open(record->bytes(), tree::RecordKind::kLayer, kMaxLayerEntries);
     if (!reader) return {};
+    const std::string of_layer = " of layer sha256:" + layer + words;
     for (;;) {
       Result<const tree::Entry*> entry = reader->next();
       // One that is damaged is fsck's to tell.
@@ -95,8 +96,12 @@ class Explanation {
       if ((*entry)->type != tree::Type::kFile || (*entry)->size == 0) continue;
       const ObjectRef* ref = untold.take((*entry)->object);
       if (ref == nullptr) continue;
-      const std::string path = shown_path("/" + std::string((*entry)->path));
-      TRY_VOID(tell(*ref, goes, "it is " + path + " of layer sha256:" + layer + words));
+      std::string path = "/";
+      path += (*entry)->path;
+      std::string why = "it is ";
+      why += shown_path(path);
+      why += of_layer;
+      TRY_VOID(tell(*ref, goes, why));
     }
   }
 
