@@ -34,8 +34,8 @@ class TreeSink {
   virtual Result<void> directory(const std::string& path, const Metadata& metadata) = 0;
   // A file in three steps; what is between the blocks, which come in order, is zero.
   virtual Result<void> begin_file(const std::string& path, uint64_t size, bool sparse) = 0;
-  // Whether the content, which is in one piece at this offset of the tar, can stay there: write() is
-  // not called then.
+  // Whether the content, which is in one piece at this offset of the tar, can stay there: write()
+  // is not called then.
   virtual bool leave([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t size) {
     return false;
   }

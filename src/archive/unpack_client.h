@@ -38,9 +38,9 @@ class Unpacking {
 
 // start() and finish() in one.
 Result<Unpacked> run_unpack(const UnpackJob& job);
-// The tree without the large files of a plain tar. Of the rules only `max_entries` counts. The parts
-// that the helper tells are within what a file can have; whether the archive has them shows who
-// reads them.
+// The tree without the large files of a plain tar. Of the rules only `max_entries` counts. The
+// parts that the helper tells are within what a file can have; whether the archive has them shows
+// who reads them.
 Result<Outline> run_outline(const UnpackJob& job);
 
 }  // namespace wherry::archive
