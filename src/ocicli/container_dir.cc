@@ -157,7 +157,15 @@ Result<void> ContainerDir::remove() {
   if (unlinkat(dir_.get(), kRecord, 0) != 0 && errno != ENOENT)
     return Error::from_errno(errno, "cannot remove '" + path() + "/" + kRecord + "'");
   TRY_VOID(failpoint("oci.remove.record"));
-  return sys::remove_tree_at(parent_.get(), id_);
+  for (;;) {
+    Result<void> removed = sys::remove_tree_at(parent_.get(), id_);
+    if (removed || removed.error().errnum() != ENOTEMPTY) return removed;
+    // Another command has come when the lock was gone already, and has made one of its own. Who
+    // holds that has the folder; it is ours again when nobody does.
+    Result<bool> ours = try_lock();
+    if (!ours) return missing(ours.error()) ? Result<void>() : std::move(ours.error());
+    if (!*ours || has_record()) return {};
+  }
 }
 
 Result<void> need_cgroup(const Record& record) {
