@@ -1,4 +1,5 @@
 """Power cuts: what was acknowledged is there with the right bytes, the rest is absent or whole, nothing wedges."""
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -54,15 +55,15 @@ class PowerCutTest(FunctionalTest):
         self.check_store()
 
     def lose_power(self):
-        self.disk.cut()
-        for pid in self.w.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        self.disk.cut(self.kill_all)
         self.w.wait_for(lambda: not self.w.processes())
         self.w.forget_run_root()
         forget_networks()
+
+    def kill_all(self):
+        for pid in self.w.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def check_image(self, name: str, tar: pathlib.Path):
         """As it was imported, to the byte."""
