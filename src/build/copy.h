@@ -94,9 +94,9 @@ struct CopyReport {
 };
 
 // Copies beneath `root`, a directory that nobody else writes to (an overlay whose upper becomes the
-// layer). `lock` is kept open by the helper that unpacks archives of at most
-// `max_unpacked` entries. A file that is not what
-// select() saw is kConflict and named. On an error the root holds whatever was made.
+// layer). `lock` is kept open by the helper that unpacks archives, each of at most `max_unpacked`
+// entries. A file that is not what select() saw is kConflict and named. On an error the root holds
+// whatever was made.
 Result<CopyReport> copy(const Selection& selection, const CopySpec& spec, int root, int lock,
                         uint64_t max_unpacked = archive::kMaxEntries);
 

@@ -68,10 +68,12 @@ Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
   TraceScope scope("launch monitor");
   const sys::Fd document = std::move(standby.document_);
   Client client{std::move(standby.socket_)};
-  TRY_VOID(client.send(Hello{}));
+  TRY(sys::Child child, standby.spawning_.finish());
+  // One that has ended meanwhile has said why.
+  Result<void> greeted = client.send(Hello{});
+  if (!greeted && greeted.error().kind() != ErrorKind::kUnavailable) return greeted.error();
   hand_over(document.get(), to_json(config));
   shutdown(document.get(), SHUT_WR);
-  TRY(sys::Child child, standby.spawning_.finish());
   Result<void> welcomed = client.expect_welcome();
   if (welcomed) {
     child.detach();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/trace.h"
 #include "monitor/config.h"
 #include "monitor/supervisor.h"
@@ -31,6 +32,14 @@ void disregard_signals() {
     sigaction(number, &action, nullptr);
 }
 
+// What can be done before the configuration is there. The network namespace, or none.
+Result<sys::Fd> stand_by(const std::string& engine_cgroup, bool own_network) {
+  if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
+  TRY_VOID(failpoint("monitor.standby"));
+  if (!own_network) return sys::Fd();
+  return sys::make_network_namespace();
+}
+
 // nullopt: whoever has started us is gone, or does not need us.
 Result<std::optional<MonitorConfig>> read_config(sys::Fd fd) {
   TRY(std::string text, sys::read_all(fd.get(), kMaxConfig));
@@ -53,15 +62,8 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, 
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
-  if (!engine_cgroup.empty())
-    if (Result<void> entered = runtime::enter_cgroup(engine_cgroup); !entered)
-      return report(client.get(), std::move(entered.error()));
-  sys::Fd network;
-  if (own_network) {
-    Result<sys::Fd> made = sys::make_network_namespace();
-    if (!made) return report(client.get(), std::move(made.error()));
-    network = std::move(*made);
-  }
+  Result<sys::Fd> network = stand_by(engine_cgroup, own_network);
+  if (!network) return report(client.get(), std::move(network.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(std::move(config_document));
   if (!given) return report(client.get(), std::move(given.error()));
@@ -73,7 +75,7 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, 
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(config), std::move(network));
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(*network));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

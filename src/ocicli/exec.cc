@@ -1,6 +1,7 @@
 // `exec`: one more process in a running container.
 #include <array>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "base/text.h"

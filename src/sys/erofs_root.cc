@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "sys/fd.h"
 
@@ -13,7 +12,8 @@ namespace {
 
 constexpr uint32_t kMagic = 0xE0F5E1E2;
 constexpr off_t kSuperblockAt = 1024;
-constexpr off_t kBlockSize = 4096;
+constexpr uint8_t kBlockBits = 12;
+constexpr off_t kBlockSize = off_t{1} << kBlockBits;
 constexpr off_t kInodeUnit = 32;
 constexpr uint16_t kExtended = 1;  // the lowest bit of an inode's format
 
@@ -49,7 +49,7 @@ Result<T> read_at(const Fd& file, off_t offset) {
 Result<std::optional<struct stat>> erofs_root(const std::string& file) {
   TRY(const Fd image, open_file(file, O_RDONLY));
   TRY(const Superblock super, read_at<Superblock>(image, kSuperblockAt));
-  if (le32toh(super.magic) != kMagic || 1 << super.block_bits != kBlockSize)
+  if (le32toh(super.magic) != kMagic || super.block_bits != kBlockBits)
     return Error(ErrorKind::kCorrupt, "it is not an image of ours");
   const off_t at = le32toh(super.inodes_at_block) * kBlockSize + le16toh(super.root) * kInodeUnit;
   TRY(const Inode root, read_at<Inode>(image, at));

@@ -166,6 +166,19 @@ TEST_F(LifeTest, AMonitorOnStandbyEndsWhenNobodyNeedsIt) {
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
 }
 
+TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
+  setenv("WHERRY_FAILPOINT", "monitor.standby:eio", 1);
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", true});
+  unsetenv("WHERRY_FAILPOINT");
+  ASSERT_TRUE(standby);
+  wait_for_end(pidfd(standby->pid()));
+  Result<Client> client = Client::launch(shell("true"), std::move(*standby));
+  ASSERT_FALSE(client);
+  EXPECT_NE(client.error().message().find("monitor.standby"), std::string::npos)
+      << client.error().message();
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+}
+
 TEST_F(LifeTest, AMonitorOnStandbyGivesTheContainerANetworkOfItsOwn) {
   char host[64] = "";
   ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
@@ -248,7 +261,8 @@ TEST_F(LifeTest, KillsWhatTheInitLeavesBehind) {
 }
 
 TEST_F(LifeTest, UndoesEverythingAtEachFailpointBeforeRunning) {
-  for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
+  for (const char* point :
+       {"monitor.standby", "monitor.started", "monitor.created", "monitor.welcome"}) {
     setenv("WHERRY_FAILPOINT", (std::string(point) + ":enospc").c_str(), 1);
     Result<Client> client = try_launch(shell("true"));
     ASSERT_FALSE(client) << point;
@@ -267,7 +281,8 @@ TEST_F(LifeTest, UndoesEverythingAtEachFailpointBeforeRunning) {
 }
 
 TEST_F(LifeTest, DiesWithItsContainerAtEachFailpoint) {
-  for (const char* point : {"monitor.started", "monitor.created", "monitor.welcome"}) {
+  for (const char* point :
+       {"monitor.standby", "monitor.started", "monitor.created", "monitor.welcome"}) {
     setenv("WHERRY_FAILPOINT", (std::string(point) + ":kill").c_str(), 1);
     EXPECT_FALSE(try_launch(shell("true"))) << point;
     EXPECT_FALSE(locked()) << point;
