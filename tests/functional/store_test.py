@@ -154,7 +154,6 @@ class Usage(StoreTest):
         self.assertFalse(stray.exists())
         self.assertEqual(self.objects(), before)
 
-
     def test_a_dry_run_gives_one_reason_for_each_object(self):
         self.imported("a", {"f": b"needed", "d/g": b"also needed"})
         kept = self.objects()

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "container_fixture.h"
+#include "sys/clone.h"
 #include "sys/rtnetlink.h"
 
 namespace wherry::runtime {
@@ -37,6 +38,32 @@ TEST_F(ContainerLife, WaitsForItsStart) {
   EXPECT_NE(fs::read_symlink(exe), "/bin/payload");
   EXPECT_EQ(sys::process_start_time(container.pid()), container.start_time());
   ASSERT_TRUE(container.destroy());
+  expect_nothing_left();
+}
+
+TEST_F(ContainerLife, EntersANetworkNamespaceThatWasMadeForItWhereItWantsANewOne) {
+  auto number_of = [](const std::string& path) {
+    struct stat info{};
+    EXPECT_EQ(stat(path.c_str(), &info), 0) << path;
+    return info.st_ino;
+  };
+  const ino_t own = number_of("/proc/self/ns/net");
+  ASSERT_RAN(network, sys::make_network_namespace());
+  EXPECT_EQ(number_of("/proc/self/ns/net"), own);
+  const ino_t made = number_of("/proc/self/fd/" + std::to_string(network.get()));
+  EXPECT_NE(made, own);
+  sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (bool wants_one : {true, false}) {
+    auto wanted = options();
+    wanted.network = &network;
+    wanted.stdio = {null.get(), null.get(), null.get()};
+    ASSERT_RAN(container, Container::create(wanted));
+    EXPECT_EQ(number_of("/proc/" + std::to_string(container.pid()) + "/ns/net"),
+              wants_one ? made : own);
+    ASSERT_TRUE(container.destroy());
+    std::erase_if(spec_.namespaces, [](const auto& one) { return one.type == "network"; });
+    spec_.sysctl.clear();
+  }
   expect_nothing_left();
 }
 
