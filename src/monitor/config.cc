@@ -201,6 +201,7 @@ std::string to_json(const MonitorConfig& config) {
                 {"nft_on_stop", base64_encode(config.nft_on_stop)},
                 {"settle_command", text_values(config.settle_command)},
                 {"trace", config.trace},
+                {"starts_at_once", config.starts_at_once},
                 {"ends_with_clients", config.ends_with_clients}};
   json ports = json::array();
   for (const PublishedPort& port : config.ports) ports.push_back(to_value(port));
@@ -227,6 +228,7 @@ Result<MonitorConfig> parse_monitor_config(std::string_view text) {
   reader.read_bytes("nft_on_stop", config.nft_on_stop);
   reader.read("settle_command", config.settle_command);
   reader.read("trace", config.trace);
+  reader.read("starts_at_once", config.starts_at_once);
   reader.read("ends_with_clients", config.ends_with_clients);
   for (const json* port : reader.array("ports")) {
     TRY_CTX(PublishedPort parsed, parse_port(*port), kContext);

@@ -15,7 +15,7 @@
 
 namespace wherry::monitor {
 
-inline constexpr int kConfigVersion = 1;
+inline constexpr int kConfigVersion = 2;
 
 // One published port. The monitor holds the host port open for the container's life (that is the
 // reservation), serves what reaches the socket itself (loopback v4 and everything v6) by a relay,
@@ -60,6 +60,9 @@ struct MonitorConfig {
   // Executed (argv, [0] an absolute path) after the end, unless an attached client settles.
   std::vector<std::string> settle_command;
   bool trace = false;
+  // The program is executed as soon as it can be once the permit of monitor/permit.h is there, and
+  // Start only hears of it.
+  bool starts_at_once = false;
   // The program is killed when the last client's connection closes: a build's step.
   bool ends_with_clients = false;
 

@@ -96,7 +96,7 @@ TEST(MonitorConfig, RefusesWhatItCannotServe) {
     Result<MonitorConfig> parsed = parse_monitor_config(to_json(config));
     return parsed ? std::string() : parsed.error().message();
   };
-  EXPECT_NE(refused([](auto& c) { c.version = 2; }).find("'version'"), std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.version = kConfigVersion + 1; }).find("'version'"), std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.run_dir = "x"; }).find("'run_dir'"), std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.container->root.metadata = "x"; }).find("'metadata'"),
             std::string::npos);
