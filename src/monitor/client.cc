@@ -78,7 +78,7 @@ Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
   TraceScope scope("launch monitor");
   sys::Fd launcher = std::move(standby.document_);
   Client client{std::move(standby.socket_)};
-  send_document(launcher.get(), to_json(config));
+  send_document(launcher.get(), to_bytes(config));
   TRY(sys::Child child, standby.spawning_.finish());
   Result<void> said = client.send(Hello{});
   for (const Message& message : first)

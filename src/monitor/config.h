@@ -1,4 +1,4 @@
-// What a monitor is told when it is spawned, as one JSON document over an inherited fd.
+// What a monitor is told when it is spawned, as one document (base/packed.h) over an inherited fd.
 //
 // The engine plans, the monitor executes: everything here is plain data, so that the monitor needs
 // neither the database nor the network planner. Versioned: a monitor refuses a version it does not
@@ -32,9 +32,7 @@ struct PublishedPort {
 struct ContainerPlan {
   oci::RuntimeSpec spec;
   runtime::RootSource root;
-  std::string
-      seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
-                       // runtime::default_seccomp_filter(), to keep the document small
+  std::string seccomp_filter;  // raw bytes; runtime::default_seccomp_filter() does not travel
   std::optional<sys::LinkPlan> link;
   std::optional<std::string> user;  // as in runtime::CreateOptions
   bool create_cwd = false;
@@ -73,7 +71,7 @@ struct MonitorConfig {
   std::optional<ExecPlan> exec;
 };
 
-std::string to_json(const MonitorConfig& config);
-Result<MonitorConfig> parse_monitor_config(std::string_view json);
+std::string to_bytes(const MonitorConfig& config);
+Result<MonitorConfig> parse_monitor_config(std::string_view bytes);
 
 }  // namespace wherry::monitor

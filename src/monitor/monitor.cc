@@ -13,6 +13,7 @@
 #include "monitor/permit.h"
 #include "monitor/supervisor.h"
 #include "monitor/surroundings.h"
+#include "runtime/cgroup_hierarchies.h"
 #include "runtime/container.h"
 
 namespace wherry::monitor {
@@ -31,7 +32,8 @@ void disregard_signals() {
 }
 
 // What can be done before the configuration is there.
-Result<void> stand_by(const std::string& engine_cgroup) {
+Result<void> stand_by(const std::string& engine_cgroup, const std::string& cgroup_mounts) {
+  runtime::use_cgroup_mounts(cgroup_mounts);
   if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
   return failpoint("monitor.standby");
 }
@@ -58,7 +60,10 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) 
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
-  Result<void> standing = stand_by(engine_cgroup);
+  Result<std::optional<std::string>> mounts = receive_document(launcher.get());
+  if (!mounts) return report(client.get(), std::move(mounts.error()));
+  if (!*mounts) return 0;
+  Result<void> standing = stand_by(engine_cgroup, **mounts);
   if (!standing) return report(client.get(), std::move(standing.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
