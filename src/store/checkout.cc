@@ -51,7 +51,7 @@ mode_t type_bits(tree::Type type) {
 
 Checkout::Checkout(tree::RecordKind kind, FileWay way, const CheckoutPlaces& places)
     : kind_(kind), way_(way), places_(places) {
-  if (way == FileWay::kFarm) farm_.emplace(places.farm, places.objects);
+  if (way == FileWay::kFarm) farm_.emplace(places.farm, places.objects, *places.spans);
 }
 
 Checkout::Checkout(tree::RecordKind kind, MakeFile make_file, const CheckoutPlaces& places)

@@ -34,7 +34,8 @@ struct CheckoutPlaces {
   int root = -1;  // an empty directory, which becomes the tree
   int work = -1;  // another one on the same file system; empty again afterwards
   int objects = -1;
-  int farm = -1;  // for kFarm
+  int farm = -1;                    // for kFarm
+  const OwnSpans* spans = nullptr;  // for kFarm: begun before it
 };
 
 class Checkout {

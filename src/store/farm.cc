@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/names.h"
 #include "store/tree_file.h"
+#include "store/tree_file_look.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 
@@ -34,6 +35,13 @@ uint64_t fingerprint_of(const Digest& key) {
 
 Error failed(const std::string& action, const std::string& file) {
   return Error::from_errno(errno, "cannot " + action + " 'farm/" + file + "'");
+}
+
+// That it loses a name gives it a new time of change, as if it were right: other trees that have it
+// are to see by its metadata that it is not.
+void mark_damaged(int farm, const std::string& file, const tree::Entry& entry) {
+  const timespec times[] = {{0, UTIME_OMIT}, {static_cast<time_t>(entry.mtime_s + 1), 0}};
+  utimensat(farm, file.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
 // One file, if nobody else has a name of it. A checkout that links it meanwhile keeps it.
@@ -129,23 +137,30 @@ Result<void> Farm::link(const tree::Entry& entry, int dir, const std::string& na
 
 Result<Farm::Outcome> Farm::link_existing(const std::string& file, const tree::Entry& entry,
                                           int dir, const std::string& name) {
-  if (linkat(farm_, file.c_str(), dir, name.c_str(), 0) != 0) {
-    if (errno == ENOENT) return Outcome::kMissing;
-    if (errno == EMLINK) return Outcome::kFull;
-    return Error::from_errno(errno,
-                             "cannot link " + shown_path(entry.path) + " to 'farm/" + file + "'");
-  }
   struct stat info{};
-  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return failed("look at", file);
-  Outcome outcome = Outcome::kLinked;
-  if (info.st_mode != (S_IFREG | entry.mode) || info.st_uid != entry.uid ||
-      info.st_gid != entry.gid || static_cast<uint64_t>(info.st_size) != entry.size)
-    outcome = Outcome::kDamaged;
-  else if (entry.inode != 0 && info.st_nlink > kRoomFor)
-    outcome = Outcome::kFull;
-  if (outcome != Outcome::kLinked && unlinkat(dir, name.c_str(), 0) != 0)
-    return failed("give back", file);
-  return outcome;
+  if (fstatat(farm_, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return Outcome::kMissing;
+    return failed("look at", file);
+  }
+  TRY(const bool whole, is_whole(file, entry, info));
+  if (!whole) return Outcome::kDamaged;
+  if (entry.inode != 0 && info.st_nlink >= kRoomFor) return Outcome::kFull;
+  if (linkat(farm_, file.c_str(), dir, name.c_str(), 0) == 0) return Outcome::kLinked;
+  if (errno == ENOENT) return Outcome::kMissing;
+  if (errno == EMLINK) return Outcome::kFull;
+  return Error::from_errno(errno,
+                           "cannot link " + shown_path(entry.path) + " to 'farm/" + file + "'");
+}
+
+Result<bool> Farm::is_whole(const std::string& file, const tree::Entry& entry,
+                            const struct stat& info) {
+  if (!metadata_difference(entry, info).empty()) return false;
+  if (spans_.covers(info.st_ctim)) return true;
+  uint64_t read = 0;
+  Result<std::string_view> difference = content_difference(entry, farm_, file, read);
+  if (!difference && difference.error().errnum() == ENOENT) return true;  // linking will tell
+  if (!difference) return std::move(difference.error());
+  return difference->empty();
 }
 
 Result<bool> Farm::make(const std::string& file, const tree::Entry& entry, int dir,
@@ -163,8 +178,14 @@ Result<bool> Farm::make(const std::string& file, const tree::Entry& entry, int d
     return false;
   }
   if (linked != 0) return failed("make", file);
-  if (replace && renameat(farm_, to.c_str(), farm_, file.c_str()) != 0)
-    return failed("replace", file);
+  auto rename = [&] { return renameat(farm_, to.c_str(), farm_, file.c_str()) == 0; };
+  if (replace) mark_damaged(farm_, file, entry);
+  bool placed = !replace || rename();
+  if (!placed && errno == EISDIR) {
+    TRY_VOID(sys::remove_tree_at(farm_, file));
+    placed = rename();
+  }
+  if (!placed) return failed("replace", file);
   TRY_VOID(failpoint("store.farm.linked"));
   return true;
 }
@@ -173,6 +194,18 @@ Result<void> Farm::make_folder(const std::string& file) {
   const std::string folder = file.substr(0, 2);
   if (mkdirat(farm_, folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
   return failed("make", folder);
+}
+
+void forget_farm_file(int farm, const tree::Entry& entry, ino_t inode) {
+  const Digest key = farm_key(entry);
+  for (uint32_t copy = 0;; ++copy) {
+    const std::string file = farm_name(key, copy);
+    struct stat info{};
+    if (fstatat(farm, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (info.st_ino != inode) continue;
+    mark_damaged(farm, file, entry);
+    unlinkat(farm, file.c_str(), 0);
+  }
 }
 
 Result<FarmSwept> sweep_farm(const std::string& root) {

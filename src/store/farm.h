@@ -8,7 +8,13 @@
 // its name in a checkout and then gets its name here, so a death leaves no half of one; it is
 // durable when its maker has synced the file system. Whoever unlinks a checkout leaves files here
 // that have one name only; those are removable at any time, beside checkouts being made too.
+//
+// A file that is here already is compared by its metadata before a tree takes it up, and if anybody
+// but the store may have touched it (store/own_spans.h) also by its content; one that differs is
+// replaced.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <string>
@@ -16,6 +22,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "store/own_spans.h"
 #include "sys/fd.h"
 #include "tree/entry.h"
 
@@ -44,10 +51,11 @@ class FarmUses {
   std::unordered_map<uint64_t, uint32_t> repeated_;
 };
 
-// The links of one tree into the farm. Borrowed descriptors.
+// The links of one tree into the farm. All borrowed.
 class Farm {
  public:
-  Farm(int farm, int objects) : farm_(farm), objects_(objects) {}
+  Farm(int farm, int objects, const OwnSpans& spans)
+      : farm_(farm), objects_(objects), spans_(spans) {}
 
   // Makes `name` in `dir` a name of the entry's file. Entries that are names of one file in the
   // tree are the caller's: this is for the first. A file of the farm that is not what it must be is
@@ -62,11 +70,17 @@ class Farm {
   Result<bool> make(const std::string& file, const tree::Entry& entry, int dir,
                     const std::string& name, bool replace);
   Result<void> make_folder(const std::string& file);
+  Result<bool> is_whole(const std::string& file, const tree::Entry& entry, const struct stat& info);
 
   int farm_;
   int objects_;
+  const OwnSpans& spans_;
   FarmUses uses_;
 };
+
+// The entry's file with this inode is damaged: it loses its names in the farm, and the next tree
+// gets another one. Best effort: what stays is compared when it is linked.
+void forget_farm_file(int farm, const tree::Entry& entry, ino_t inode);
 
 struct FarmSwept {
   uint64_t files = 0;

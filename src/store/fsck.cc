@@ -15,6 +15,7 @@
 #include "state/trees.h"
 #include "store/look.h"
 #include "store/snapshot.h"
+#include "store/snapshot_look.h"
 #include "store/store_state.h"
 #include "store/tree_file.h"
 #include "sys/file.h"
@@ -274,26 +275,63 @@ class Fsck {
     return {};
   }
 
-  // An image is what its layers' records make of it, bit for bit. Checkouts of other rungs are
-  // looked at when they are made.
   Result<void> check_snapshots() {
     TRY(std::vector<state::TreeRow> rows, state::list_trees(state_.database));
     std::set<std::string> seen;
-    for (const state::TreeRow& row : rows) {
-      const std::string name = snapshot_names(Rung::kErofs, row).front();
-      if (!seen.insert(name).second || !sys::exists_at(places().trees.get(), name)) continue;
-      ++report_.snapshots;
-      const bool sealed = is_sealed_snapshot(places(), name);
-      Result<bool> same = sealed && !options_.quick ? is_whole_snapshot(state_, row) : sealed;
-      // Without its layers it cannot be compared, and what is wrong with them was said.
-      if (!same || *same) continue;
-      problem("snapshot '" + name + "' is damaged" +
-              (row.layers.empty() ? "" : users_of(row.layers.back())) +
-              "; it is made again by the next start, or by 'wherry fsck --repair'");
-      TRY_VOID(repair("made snapshot '" + name + "' again",
-                      [&] { return remake_snapshot(state_, row); }));
-    }
+    for (const state::TreeRow& row : rows)
+      for (Rung rung : {Rung::kErofs, Rung::kFarm, Rung::kReflink, Rung::kLayers}) {
+        const std::vector<std::string> names = snapshot_names(rung, row);
+        for (size_t i = 0; i < names.size(); ++i) {
+          const std::string& name = names[names.size() - 1 - i];
+          if (!seen.insert(name).second || !sys::exists_at(places().trees.get(), name)) continue;
+          ++report_.snapshots;
+          TRY_VOID(rung == Rung::kErofs ? check_image_file(row, name)
+                                        : check_checkout(rung, row, i, name));
+        }
+      }
     return {};
+  }
+
+  // It is what its layers' records make of it, bit for bit.
+  Result<void> check_image_file(const state::TreeRow& row, const std::string& name) {
+    const bool sealed = is_sealed_snapshot(places(), name);
+    Result<bool> same = sealed && !options_.quick ? is_whole_snapshot(state_, row) : sealed;
+    // Without its layers it cannot be compared, and what is wrong with them was said.
+    if (!same || *same) return {};
+    bad_snapshot(row, name, "is damaged");
+    return repair("made snapshot '" + name + "' again",
+                  [&] { return remake_snapshot(state_, row); });
+  }
+
+  Result<void> check_checkout(Rung rung, const state::TreeRow& row, size_t index,
+                              const std::string& name) {
+    Result<CheckoutState> found =
+        store::check_checkout(state_, rung, row, index, /*read_all=*/!options_.quick);
+    if (!found) return is_of_layers(found.error()) ? Result<void>() : std::move(found.error());
+    report_.bytes += found->bytes;
+    if (found->count == 0) return {};
+    constexpr size_t kTold = 3;
+    const size_t told = std::min(kTold, found->problems.size());
+    std::string how = "is damaged: " + join(std::span(found->problems).first(told), ", ");
+    if (found->count > told) how += " and " + std::to_string(found->count - told) + " more";
+    bad_snapshot(row, name, how);
+    TRY_VOID(repair("set snapshot '" + name + "' aside", [&] { return set_aside(state_, name); }));
+    TRY(const Rung ours, state_.rung());
+    if (ours != rung) return {};
+    Result<void> made = repair("made snapshot '" + name + "' again",
+                               [&] { return make_missing_snapshot(state_, row); });
+    // The next load or pull brings what is missing for it.
+    return made || is_of_layers(made.error()) ? Result<void>() : made;
+  }
+
+  static bool is_of_layers(const Error& error) {
+    return error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kNotFound;
+  }
+
+  void bad_snapshot(const state::TreeRow& row, const std::string& name, const std::string& how) {
+    problem("snapshot '" + name + "' " + how +
+            (row.layers.empty() ? "" : users_of(row.layers.back())) +
+            "; it is made again by the next start, or by 'wherry fsck --repair'");
   }
 
   Store::State& state_;

@@ -8,7 +8,8 @@
 //
 // Before a start the image that it stands on is looked at whole, and before a build each layer that
 // it counts on, once in a boot; later uses look at some objects each, one after another. What was
-// looked at is kept in the run root, in one file. Inside store/ only.
+// looked at is kept in the run root, in one file. Checkouts: store/snapshot_look.h. Inside store/
+// only.
 #pragma once
 
 #include <span>
@@ -46,6 +47,8 @@ Result<std::vector<std::string>> paths_of(int layer, std::span<const ObjectRef> 
 // Whole by its metadata, and not changed since.
 bool is_untouched(int objects, const ObjectRef& ref, const timespec& known_until);
 
+// All objects of a chain; kCorrupt as look_at_objects(), with the layer.
+Result<void> look_at_layers(const Places& places, std::span<const Digest> layers);
 // Before a start, on the rung erofs: kCorrupt as look_at_objects(), with the layer. `snapshot`: the
 // file below trees/; false: it is not what the row says, and is to be made again.
 Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
@@ -55,8 +58,11 @@ bool is_sealed_snapshot(const Places& places, const std::string& name);
 // Before a build counts on a layer: as prove_layer(), once in a boot; then as far as metadata and
 // some of its objects tell.
 Result<void> look_at_layer(Store::State& state, const Digest& diff_id, int layer);
-// The tree with all of its layers, or the layer, was proven just now.
-void note_looked(const Store::State& state, const std::string& digest);
+// The tree with all of its layers, the layer, or a chain's checkouts (by the topmost one's name)
+// were proven just now.
+void note_looked(const Store::State& state, const std::string& name);
+// In this boot.
+bool is_looked(const Store::State& state, const std::string& name);
 // Something is damaged: everything is looked at whole again before its next start.
 void forget_looks(const Store::State& state);
 

@@ -13,6 +13,7 @@
 #include "store/checkout.h"
 #include "store/farm.h"
 #include "store/look.h"
+#include "store/snapshot_look.h"
 #include "sys/file.h"
 #include "sys/sha256.h"
 #include "tree/complete.h"
@@ -24,7 +25,7 @@ namespace {
 
 constexpr const char* kNewSnapshot = "tree";
 constexpr const char* kNewWork = "tree-work";
-constexpr std::string_view kSuffixes[] = {".erofs", ".farm", ".reflink", ".layer"};
+constexpr const char* kImageSuffix = ".erofs";
 
 std::vector<Digest> ids_of(std::span<const LayerFolder> layers) {
   std::vector<Digest> ids;
@@ -104,36 +105,37 @@ Result<std::string> write_image(int dir, SnapshotWriter& writer) {
   return "sha256:" + digest;
 }
 
-// A checkout of what `next` gives, in the entry's directory.
-template <typename Next>
-Result<void> write_checkout(const Places& places, int dir, tree::RecordKind kind, FileWay way,
-                            Next next) {
+FileWay way_of(Rung rung) {
+  if (rung == Rung::kFarm) return FileWay::kFarm;
+  return rung == Rung::kReflink ? FileWay::kReflink : FileWay::kCopy;
+}
+
+// The checkout `index` of a chain, in the entry's directory.
+Result<void> write_checkout(const Places& places, int dir, const ChainRecords& records, Rung rung,
+                            size_t index, const OwnSpans& spans) {
   TRY(sys::Fd root, sys::make_dir_at(dir, kNewSnapshot, 0755));
   TRY(sys::Fd work, sys::make_dir_at(dir, kNewWork, 0700));
   TRY(sys::Fd top, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
   sys::Fd farm;
-  if (way == FileWay::kFarm) {
+  if (rung == Rung::kFarm) {
     TRY(farm, sys::make_dir_at(top.get(), kFarm, 0700));
   }
-  Checkout checkout(kind, way, {root.get(), work.get(), places.objects.get(), farm.get()});
-  for (;;) {
-    TRY(const tree::Entry* entry, next());
-    if (entry == nullptr) break;
-    TRY_VOID(checkout.add(*entry));
-  }
+  const auto kind = rung == Rung::kLayers ? tree::RecordKind::kLayer : tree::RecordKind::kTree;
+  Checkout checkout(kind, way_of(rung),
+                    {root.get(), work.get(), places.objects.get(), farm.get(), &spans});
+  TRY_VOID(each_entry(records, rung, index,
+                      [&](const tree::Entry& entry) { return checkout.add(entry); }));
   TRY_VOID(checkout.finish());
   return sys::remove_tree_at(dir, kNewWork);
 }
 
-// Directories that the record leaves out are as the layers below have them: of what overlay stacks
-// the highest counts.
-Result<void> check_out_layer(const Places& places, int dir, const ChainRecords& records,
-                             size_t index) {
-  TRY(tree::RecordReader layer, records.layer(index));
-  TRY(tree::Merger tree, records.merge(index + 1));
-  tree::Completer completer(tree::entries_of(layer), tree::entries_of(tree));
-  return write_checkout(places, dir, tree::RecordKind::kLayer, FileWay::kCopy,
-                        [&] { return completer.next(); });
+template <typename Next>
+Result<void> each_of(Next next, const std::function<Result<void>(const tree::Entry&)>& work) {
+  for (;;) {
+    TRY(const tree::Entry* entry, next());
+    if (entry == nullptr) return {};
+    TRY_VOID(work(*entry));
+  }
 }
 
 // Deletes the rows that `goes` names; what only they needed.
@@ -159,6 +161,29 @@ bool all_there(const Places& places, Rung rung, const state::TreeRow& row) {
 }
 
 }  // namespace
+
+// Directories that a layer's record leaves out are as the layers below have them: of what overlay
+// stacks the highest counts.
+Result<void> each_entry(const ChainRecords& records, Rung rung, size_t index,
+                        const std::function<Result<void>(const tree::Entry&)>& work) {
+  if (rung != Rung::kLayers) {
+    TRY(tree::Merger tree, records.merge());
+    return each_of([&] { return tree.next(); }, work);
+  }
+  TRY(tree::RecordReader layer, records.layer(index));
+  TRY(tree::Merger tree, records.merge(index + 1));
+  tree::Completer completer(tree::entries_of(layer), tree::entries_of(tree));
+  return each_of([&] { return completer.next(); }, work);
+}
+
+Result<std::vector<Digest>> layers_of(const state::TreeRow& row) {
+  std::vector<Digest> ids;
+  for (const std::string& layer : row.layers) {
+    TRY_CTX(Digest id, Digest::parse(layer), "damaged state");
+    ids.push_back(std::move(id));
+  }
+  return ids;
+}
 
 std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row) {
   if (rung != Rung::kLayers) return {hex_of(row.tree) + "." + std::string(rung_name(rung))};
@@ -214,17 +239,13 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
   TRY_VOID(writer.describe(row_));
   std::vector<std::string> names = snapshot_names(rung, row_);
   std::ranges::reverse(names);  // the lowest first
+  rung_ = rung;
+  if (rung != Rung::kErofs) spans_.emplace(places.root).begin();
   for (size_t i = 0; i < names.size(); ++i) {
     TRY_VOID(add(state, names[i], [&](int dir) -> Result<void> {
-      if (rung == Rung::kErofs) {
-        TRY(row_.image, write_image(dir, writer));
-        return {};
-      }
-      if (rung == Rung::kLayers) return check_out_layer(places, dir, records, i);
-      TRY(tree::Merger tree, records.merge());
-      return write_checkout(places, dir, tree::RecordKind::kTree,
-                            rung == Rung::kFarm ? FileWay::kFarm : FileWay::kReflink,
-                            [&] { return tree.next(); });
+      if (rung != Rung::kErofs) return write_checkout(places, dir, records, rung, i, *spans_);
+      TRY(row_.image, write_image(dir, writer));
+      return {};
     }));
   }
   return {};
@@ -234,7 +255,7 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
 Result<void> NewTree::add(Store::State& state, const std::string& name,
                           const std::function<Result<void>(int)>& write) {
   if (sys::exists_at(state.places.trees.get(), name)) {
-    if (!name.ends_with(kSuffixes[0])) return {};
+    if (!name.ends_with(kImageSuffix)) return {};
     TRY(row_.image, state::image_of_tree(state.database, row_.tree));
     if (!row_.image.empty()) return {};
   }
@@ -249,13 +270,20 @@ Result<void> NewTree::add(Store::State& state, const std::string& name,
 
 Result<void> NewTree::place(Store::State& state) {
   if (row_.chain.empty()) return {};
+  bool all_ours = true;
   for (Made& made : made_) {
     // A file of which no row knows the digest is replaced, a directory is as good as ours.
-    const unsigned flags = made.name.ends_with(kSuffixes[0]) ? 0 : RENAME_NOREPLACE;
-    if (renameat2(made.incoming.directory(), kNewSnapshot, state.places.trees.get(),
-                  made.name.c_str(), flags) != 0 &&
-        errno != EEXIST)
+    const unsigned flags = made.name.ends_with(kImageSuffix) ? 0 : RENAME_NOREPLACE;
+    const bool renamed = renameat2(made.incoming.directory(), kNewSnapshot,
+                                   state.places.trees.get(), made.name.c_str(), flags) == 0;
+    if (!renamed && errno != EEXIST)
       return Error::from_errno(errno, "cannot put snapshot '" + made.name + "' in its place");
+    all_ours = all_ours && renamed;
+  }
+  if (spans_) {
+    spans_->keep();
+    const std::vector<std::string> names = snapshot_names(rung_, row_);
+    if (all_ours && made_.size() == names.size()) note_looked(state, names.front());
   }
   if (is_new()) {
     TRY_VOID(sys::sync_dir(state.places.trees.get()));
@@ -265,11 +293,7 @@ Result<void> NewTree::place(Store::State& state) {
 }
 
 Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row) {
-  std::vector<Digest> ids;
-  for (const std::string& layer : row.layers) {
-    TRY_CTX(Digest id, Digest::parse(layer), "damaged state");
-    ids.push_back(std::move(id));
-  }
+  TRY(const std::vector<Digest> ids, layers_of(row));
   TRY(auto folders, open_chain(state.places, ids));
   TRY(ChainRecords records, ChainRecords::open(folders));
   TRY(tree::Merger merger, records.merge());
@@ -309,17 +333,22 @@ Result<std::vector<std::string>> forget_tree_of(state::Database& database,
 }
 
 void take_snapshots(const Places& places, int trash, const std::vector<std::string>& bases) {
-  for (const std::string& base : bases)
-    for (std::string_view suffix : kSuffixes) {
-      const std::string name = base + std::string(suffix);
+  if (bases.empty()) return;
+  const std::set<std::string> going(bases.begin(), bases.end());
+  Result<std::vector<std::string>> names = sys::list_dir(places.trees.get());
+  if (!names) return;
+  for (const std::string& name : *names)
+    if (going.contains(snapshot_base(name)))
       renameat(places.trees.get(), name.c_str(), trash, name.c_str());
-    }
 }
 
 namespace {
 
 Result<state::TreeRow> make_tree(Store::State& state, const std::vector<Digest>& diff_ids) {
   TRY(auto objects, state.hold_objects());
+  TRY(Rung rung, state.rung());
+  // What is copied is not looked at again.
+  if (rung != Rung::kErofs) TRY_VOID(look_at_layers(state.places, diff_ids));
   TRY(auto folders, open_chain(state.places, diff_ids));
   TRY(NewTree made, NewTree::make(state, folders));
   if (made.is_new()) TRY_VOID(sys::sync_filesystem(state.places.incoming.get()));
@@ -331,13 +360,13 @@ Result<state::TreeRow> make_tree(Store::State& state, const std::vector<Digest>&
 
 Result<void> take_away(Store::State& state, const std::string& name) {
   TRY(Incoming trash, Incoming::create(state.places, state.database));
-  take_snapshots(state.places, trash.directory(), {snapshot_base(name)});
+  renameat(state.places.trees.get(), name.c_str(), trash.directory(), name.c_str());
   return {};
 }
 
 // False: it was damaged and is gone.
 Result<bool> look_at_snapshot(Store::State& state, Rung rung, const state::TreeRow& row) {
-  if (rung != Rung::kErofs) return true;
+  if (rung != Rung::kErofs) return look_at_checkouts(state, rung, row);
   const std::string name = snapshot_names(rung, row).front();
   TRY(bool right, look_before_start(state, row, name));
   if (!right) TRY_VOID(take_away(state, name));
@@ -348,11 +377,11 @@ Result<bool> look_at_snapshot(Store::State& state, Rung rung, const state::TreeR
 
 Result<void> remake_snapshot(Store::State& state, const state::TreeRow& row) {
   TRY_VOID(take_away(state, snapshot_names(Rung::kErofs, row).front()));
-  std::vector<Digest> chain;
-  for (const std::string& layer : row.layers) {
-    TRY_CTX(Digest id, Digest::parse(layer), "damaged state");
-    chain.push_back(std::move(id));
-  }
+  return make_missing_snapshot(state, row);
+}
+
+Result<void> make_missing_snapshot(Store::State& state, const state::TreeRow& row) {
+  TRY(const std::vector<Digest> chain, layers_of(row));
   TRY([[maybe_unused]] state::TreeRow made, make_tree(state, chain));
   return {};
 }

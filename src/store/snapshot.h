@@ -4,17 +4,20 @@
 //   trees/<tree digest>.farm     rung farm: a checkout of it (store/checkout.h)
 //   trees/<tree digest>.reflink  rung reflink: likewise
 //   trees/<chain id>.layer       rung layers: a checkout of the layer that the chain ends with
+//   trees/<name>.aside.<...>     one that was damaged (store/snapshot_look.h)
 // and a row that says which tree a chain of layers is. All are made from the layers' records and
 // can be thrown away; what has its name here is whole and durable. Inside store/ only.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "state/trees.h"
 #include "store/chain.h"
+#include "store/own_spans.h"
 #include "store/store_state.h"
 
 namespace wherry::store {
@@ -40,7 +43,17 @@ class NewTree {
 
   state::TreeRow row_;
   std::vector<Made> made_;
+  Rung rung_ = Rung::kErofs;
+  std::optional<OwnSpans> spans_;  // of checkouts: since before they were begun
 };
+
+// What the checkout `index` of a chain, lowest first, consists of: of the tree, or on the rung
+// layers of a layer.
+Result<void> each_entry(const ChainRecords& records, Rung rung, size_t index,
+                        const std::function<Result<void>(const tree::Entry&)>& work);
+
+// The row's diff ids, lowest first.
+Result<std::vector<Digest>> layers_of(const state::TreeRow& row);
 
 // What the rung needs below trees/, topmost first; `row` of the chain.
 std::vector<std::string> snapshot_names(Rung rung, const state::TreeRow& row);
@@ -55,8 +68,10 @@ Result<bool> is_snapshot_needed(state::Database& database, const Digest& base);
 // records.
 Result<bool> is_whole_snapshot(Store::State& state, const state::TreeRow& row);
 
-// In the place of one that is damaged. Errors are of the records.
+// The file in the place of one that is damaged; or what is missing on the machine's rung. Errors
+// are of the records.
 Result<void> remake_snapshot(Store::State& state, const state::TreeRow& row);
+Result<void> make_missing_snapshot(Store::State& state, const state::TreeRow& row);
 
 // Deletes the rows of chains that need one of the layers, which are going; the digests (hex) of
 // snapshots that nobody needs any more. Within a transaction.

@@ -7,6 +7,7 @@
 
 #include "base/trace.h"
 #include "store/look.h"
+#include "store/snapshot.h"
 #include "sys/sha256.h"
 
 namespace wherry::store {
@@ -81,16 +82,6 @@ Result<bool> is_right_snapshot(const Places& places, const std::string& name,
   return "sha256:" + found == digest;
 }
 
-Result<void> look_at_layers(const Places& places, const state::TreeRow& row) {
-  for (const std::string& layer : row.layers) {
-    const std::string context = "layer '" + layer + "'";
-    TRY_CTX(Digest diff_id, Digest::parse(layer), "damaged state");
-    TRY(sys::Fd folder, open_layer(places, diff_id));
-    TRY_VOID_CTX(look_at_objects(places, folder.get()), context);
-  }
-  return {};
-}
-
 // False: something was touched, so that all of it is to be looked at.
 Result<bool> look_at_next(const Places& places, std::span<const std::string> layers, Look& look) {
   size_t left = kAtOnce;
@@ -118,6 +109,15 @@ Result<bool> look_at_next(const Places& places, std::span<const std::string> lay
 
 }  // namespace
 
+Result<void> look_at_layers(const Places& places, std::span<const Digest> layers) {
+  for (const Digest& layer : layers) {
+    const std::string context = "layer '" + layer.str() + "'";
+    TRY(sys::Fd folder, open_layer(places, layer));
+    TRY_VOID_CTX(look_at_objects(places, folder.get()), context);
+  }
+  return {};
+}
+
 bool is_sealed_snapshot(const Places& places, const std::string& name) {
   struct stat info{};
   return fstatat(places.trees.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -141,7 +141,8 @@ Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
   }
   TraceScope trace("store.look");
   looks.forget();
-  TRY_VOID(look_at_layers(places, row));
+  TRY(const std::vector<Digest> layers, layers_of(row));
+  TRY_VOID(look_at_layers(places, layers));
   TRY(bool right, is_right_snapshot(places, snapshot, row.image));
   if (!sealed || !right) return false;
   looks.add({key, 0, 0});
@@ -167,11 +168,16 @@ Result<void> look_at_layer(Store::State& state, const Digest& diff_id, int layer
   return {};
 }
 
-void note_looked(const Store::State& state, const std::string& digest) {
+void note_looked(const Store::State& state, const std::string& name) {
   Looks looks(state.options.run_root);
   Look look;
-  const tree::ObjectId key = key_of(state, digest);
+  const tree::ObjectId key = key_of(state, name);
   if (looks.find(key, look) < 0) looks.add({key, 0, 0});
+}
+
+bool is_looked(const Store::State& state, const std::string& name) {
+  Look look;
+  return Looks(state.options.run_root).find(key_of(state, name), look) >= 0;
 }
 
 void forget_looks(const Store::State& state) {

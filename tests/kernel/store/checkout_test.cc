@@ -44,9 +44,16 @@ class CheckoutTest : public ::testing::Test {
     fs::create_directories(base_ + "/" + name);
     const sys::Fd root = open(name), work = open("work"), objects = open("objects"),
                   farm = open("farm");
-    return check_out(
-        reader, kind, way,
-        {.root = root.get(), .work = work.get(), .objects = objects.get(), .farm = farm.get()});
+    OwnSpans spans(base_);
+    spans.begin();
+    TRY_VOID(check_out(reader, kind, way,
+                       {.root = root.get(),
+                        .work = work.get(),
+                        .objects = objects.get(),
+                        .farm = farm.get(),
+                        .spans = &spans}));
+    spans.keep();
+    return {};
   }
   void expect_same(const Tree& tree, const std::string& name) {
     const sys::Fd root = open(name);

@@ -32,6 +32,7 @@ class LadderTest : public StoreFixture {
     places_.layers = open_dir("root/layers");
     places_.incoming = open_dir("root/incoming");
     places_.blobs = open_dir("root/blobs/sha256");
+    places_.trees = open_dir("root/trees");
   }
   sys::Fd open_dir(const std::string& name) const {
     return sys::Fd(::open((base_ + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -172,9 +173,15 @@ class RungTest : public ::testing::TestWithParam<Rung> {
     const sys::Fd root = open_dir(name), work = open_dir("work"), objects = open_dir("objects"),
                   farm = open_dir("farm");
     const FileWay way = GetParam() == Rung::kReflink ? FileWay::kReflink : FileWay::kFarm;
-    Result<void> made = check_out(
-        *reader, kind, way,
-        {.root = root.get(), .work = work.get(), .objects = objects.get(), .farm = farm.get()});
+    OwnSpans spans(base_);
+    spans.begin();
+    Result<void> made = check_out(*reader, kind, way,
+                                  {.root = root.get(),
+                                   .work = work.get(),
+                                   .objects = objects.get(),
+                                   .farm = farm.get(),
+                                   .spans = &spans});
+    spans.keep();
     ASSERT_TRUE(made) << made.error().message();
     stack_.lower.insert(stack_.lower.begin(), base_ + "/" + name);
   }
