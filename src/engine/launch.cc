@@ -20,7 +20,6 @@
 #include "runtime/container.h"
 #include "runtime/seccomp.h"
 #include "runtime/seccomp_compose.h"
-#include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
@@ -128,13 +127,9 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
   if (attach)
     first = {monitor::WatchExit{}, monitor::WillSettle{},
              monitor::Attach{attach->in, attach->out, attach->err}};
-  const auto permit = [&]() -> Result<sys::Fd> {
+  const auto permit = [&]() -> Result<void> {
     TRY_VOID(record_it());
-    TRY_VOID(failpoint("engine.launch.permitted"));
-    // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
-    const std::string& network = record.host_config.network_mode;
-    if (network != "bridge" && network != "none") return sys::Fd();
-    return sys::make_network_namespace();
+    return failpoint("engine.launch.permitted");
   };
   TraceScope launching("engine.launch.monitor");
   TRY_CTX(sys::FileLock cgroups,
@@ -155,14 +150,24 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
 }
 
 Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
-                                                    const std::string& id) {
+                                                    const std::string& id,
+                                                    std::optional<NextRun> next_run) {
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Standby::spawn({id, paths.cgroup_parent + "/engine"});
+  return monitor::Standby::spawn({.container_id = id,
+                                  .engine_cgroup = paths.cgroup_parent + "/engine",
+                                  .container_cgroup = next_run ? paths.cgroup(id) : std::string(),
+                                  .own_network = next_run == NextRun::kOwnNetwork});
+}
+
+Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id,
+                                       NextRun next_run) {
+  return Advance::make(id, {fds.run_containers.get(), fds.locks.get(), paths.cgroup(id)},
+                       [&] { return spawn_standby(fds, paths, id, next_run); });
 }
 
 Result<monitor::Standby> LocalEngine::take_standby(const std::string& id) {
-  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id);
+  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id, {});
   monitor::Standby standby = std::move(*standby_);
   standby_.reset();
   return standby;

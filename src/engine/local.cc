@@ -65,23 +65,24 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.run_containers, sys::make_dir_at(fds.run.get(), "containers", 0700));
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
-  std::optional<monitor::Standby> standby;
-  if (options.runs_next) {
-    TRY(standby, spawn_standby(fds, paths, random_id()));
+  std::optional<Advance> advance;
+  if (options.next_run) {
+    TRY(Advance made, begin_run(fds, paths, random_id(), *options.next_run));
+    advance.emplace(std::move(made));
   }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));
   return std::unique_ptr<Engine>(new LocalEngine(options, std::move(paths), std::move(fds),
-                                                 std::move(database), std::move(standby)));
+                                                 std::move(database), std::move(advance)));
 }
 
 LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database,
-                         std::optional<monitor::Standby> standby)
+                         std::optional<Advance> advance)
     : options_(std::move(options)),
       paths_(std::move(paths)),
       fds_(std::move(fds)),
       database_(std::move(database)),
       networks_(database_, fds_.run.get(), paths_.tag),
-      standby_(std::move(standby)) {}
+      advance_(std::move(advance)) {}
 
 Result<store::Store*> LocalEngine::store() {
   if (!store_) {

@@ -12,6 +12,9 @@
 
 namespace wherry::engine {
 
+// A container is run next: its monitor starts at once, and makes it a network namespace or not.
+enum class NextRun { kOwnNetwork, kOtherNetwork };
+
 struct LocalOptions {
   std::string root = "/var/lib/wherry";
   std::string run_root = "/run/wherry";
@@ -24,7 +27,7 @@ struct LocalOptions {
   uint64_t max_layer_entries = store::kDefaultLayerEntries;
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
-  bool runs_next = false;     // a container is run next: its monitor is started at once
+  std::optional<NextRun> next_run;
 };
 
 // Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.

@@ -1,6 +1,7 @@
 #include "monitor/monitor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "monitor/surroundings.h"
 #include "runtime/cgroup_hierarchies.h"
 #include "runtime/container.h"
+#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
@@ -32,10 +34,19 @@ void disregard_signals() {
 }
 
 // What can be done before the configuration is there.
-Result<void> stand_by(const std::string& engine_cgroup, const std::string& cgroup_mounts) {
-  runtime::use_cgroup_mounts(cgroup_mounts);
+Result<Beforehand> stand_by(int launcher, const std::string& engine_cgroup,
+                            const std::string& container_cgroup, bool own_network) {
   if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
-  return failpoint("monitor.standby");
+  Beforehand made;
+  if (!container_cgroup.empty()) {
+    TRY(made.cgroup, runtime::PreparedCgroup::make(container_cgroup));
+  }
+  TRY_VOID(failpoint("monitor.standby"));
+  // Not when somebody waits already: the clone of the container makes one as well.
+  pollfd waiting{launcher, POLLIN, 0};
+  if (!own_network || poll(&waiting, 1, 0) != 0) return made;
+  TRY(made.network, sys::make_network_namespace());
+  return made;
 }
 
 // nullopt: whoever has started us is gone, or does not need us.
@@ -54,7 +65,8 @@ int report(int socket, Error error) {
 
 }  // namespace
 
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) {
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
+                const std::string& container_cgroup, bool own_network) {
   sys::Fd launcher(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -63,8 +75,10 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) 
   Result<std::optional<std::string>> mounts = receive_document(launcher.get());
   if (!mounts) return report(client.get(), std::move(mounts.error()));
   if (!*mounts) return 0;
-  Result<void> standing = stand_by(engine_cgroup, **mounts);
-  if (!standing) return report(client.get(), std::move(standing.error()));
+  runtime::use_cgroup_mounts(**mounts);
+  Result<Beforehand> beforehand =
+      stand_by(launcher.get(), engine_cgroup, container_cgroup, own_network);
+  if (!beforehand) return report(client.get(), std::move(beforehand.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
   if (!given) return report(client.get(), std::move(given.error()));
@@ -76,7 +90,8 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) 
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher));
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher),
+                        std::move(*beforehand));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -28,10 +28,12 @@ bool has_terminal(const MonitorConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher)
+Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
+                       Beforehand beforehand)
     : loop_(std::move(loop)),
       config_(std::move(config)),
       launcher_(std::move(launcher)),
+      beforehand_(std::move(beforehand)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -65,9 +67,10 @@ Result<void> Supervisor::create_workload() {
   }
   TRY_VOID(ports_.bind(config_.ports));
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
-  std::function<Result<sys::Fd>()> permit;
+  std::function<Result<void>()> permit;
   if (config_.starts_at_once) permit = [this] { return await_permit(); };
-  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), permit));
+  Beforehand beforehand = std::move(beforehand_);
+  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), beforehand, permit));
   workload_.emplace(std::move(workload));
   launcher_.reset();
   warnings_ = workload_->warnings();
@@ -78,10 +81,9 @@ Result<void> Supervisor::create_workload() {
 }
 
 // From here on the program may run at any moment: what is published must be there.
-Result<sys::Fd> Supervisor::await_permit() {
-  TRY(sys::Fd network, receive_permit(launcher_.get()));
-  TRY_VOID(open_network());
-  return network;
+Result<void> Supervisor::await_permit() {
+  TRY_VOID(receive_permit(launcher_.get()));
+  return open_network();
 }
 
 Result<void> Supervisor::announce(sys::Fd first_client) {

@@ -11,13 +11,20 @@
 
 namespace wherry::monitor {
 
+// What was made for a container while its monitor stood by.
+struct Beforehand {
+  runtime::PreparedCgroup cgroup;
+  sys::Fd network;  // may be none
+};
+
 class Workload {
  public:
   // Creates the container, which then waits before its execve; an exec session is only remembered.
   // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `permit`: as
   // in runtime::CreateOptions; may be empty.
   static Result<Workload> create(MonitorConfig& config, const runtime::Stdio& stdio,
-                                 const std::function<Result<sys::Fd>()>& permit);
+                                 Beforehand& beforehand,
+                                 const std::function<Result<void>()>& permit);
 
   // Runs the program. On an error nothing is left of it.
   Result<void> start();
