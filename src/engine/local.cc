@@ -8,10 +8,14 @@
 #include "engine/local_engine.h"
 #include "engine/reserve.h"
 #include "sys/file.h"
+#include "sys/populate.h"
 #include "sys/sha256.h"
 
 namespace wherry::engine {
 namespace {
+
+// What a container's run takes.
+constexpr size_t kHeap = 320 << 10;
 
 constexpr const char* kDefaultRoot = "/var/lib/wherry";
 
@@ -54,6 +58,7 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
     return Error(ErrorKind::kPermissionDenied,
                  "permission denied: containers need root on this machine")
         .set_hint("run the command with sudo, or as root");
+  sys::populate_heap(kHeap);
   Fds fds;
   for (const std::string* root : {&options.root, &options.run_root})
     if (!root->starts_with('/'))
