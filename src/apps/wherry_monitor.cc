@@ -17,12 +17,12 @@ int main(int argc, char** argv) {
     printf("wherry-monitor %s\n", WHERRY_VERSION);
     return 0;
   }
-  if (argc < 4 || argc > 5 || argv[1][0] == '-') {
+  if (argc != 4 || argv[1][0] == '-') {
     fputs("wherry-monitor supervises one container; wherry starts it\n", stderr);
     return 2;
   }
   // Whatever else the caller's caller has left open stays out of containers.
   close_range(kSocketFd + 1, ~0u, 0);
   wherry::arm_failpoints();
-  return wherry::monitor::run_monitor(kConfigFd, kSocketFd, argv[2], argv[3], argc > 4);
+  return wherry::monitor::run_monitor(kConfigFd, kSocketFd, argv[2], argv[3]);
 }

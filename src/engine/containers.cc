@@ -185,7 +185,7 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   auto durability =
       throw_away && attach ? state::Durability::kRelaxed : state::Durability::kDurable;
   if (!advance_) {
-    TRY(Advance advance, begin_run(fds_, paths_, record.id, NextRun::kOtherNetwork));
+    TRY(Advance advance, begin_run(fds_, paths_, record.id));
     advance_.emplace(std::move(advance));
   }
   Advance::Parts begun = std::move(*advance_).use();

@@ -20,6 +20,7 @@
 #include "runtime/container.h"
 #include "runtime/seccomp.h"
 #include "runtime/seccomp_compose.h"
+#include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
@@ -127,9 +128,13 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
   if (attach)
     first = {monitor::WatchExit{}, monitor::WillSettle{},
              monitor::Attach{attach->in, attach->out, attach->err}};
-  const auto permit = [&]() -> Result<void> {
+  const auto permit = [&]() -> Result<sys::Fd> {
     TRY_VOID(record_it());
-    return failpoint("engine.launch.permitted");
+    TRY_VOID(failpoint("engine.launch.permitted"));
+    // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
+    const std::string& network = record.host_config.network_mode;
+    if (network != "bridge" && network != "none") return sys::Fd();
+    return sys::make_network_namespace();
   };
   TraceScope launching("engine.launch.monitor");
   TRY_CTX(sys::FileLock cgroups,
@@ -150,24 +155,22 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
 }
 
 Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
-                                                    const std::string& id,
-                                                    std::optional<NextRun> next_run) {
+                                                    const std::string& id, bool with_cgroup) {
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Standby::spawn({.container_id = id,
-                                  .engine_cgroup = paths.cgroup_parent + "/engine",
-                                  .container_cgroup = next_run ? paths.cgroup(id) : std::string(),
-                                  .own_network = next_run == NextRun::kOwnNetwork});
+  return monitor::Standby::spawn(
+      {.container_id = id,
+       .engine_cgroup = paths.cgroup_parent + "/engine",
+       .container_cgroup = with_cgroup ? paths.cgroup(id) : std::string()});
 }
 
-Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id,
-                                       NextRun next_run) {
+Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id) {
   return Advance::make(id, {fds.run_containers.get(), fds.locks.get(), paths.cgroup(id)},
-                       [&] { return spawn_standby(fds, paths, id, next_run); });
+                       [&] { return spawn_standby(fds, paths, id, true); });
 }
 
 Result<monitor::Standby> LocalEngine::take_standby(const std::string& id) {
-  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id, {});
+  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id, false);
   monitor::Standby standby = std::move(*standby_);
   standby_.reset();
   return standby;

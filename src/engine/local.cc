@@ -15,7 +15,7 @@ namespace wherry::engine {
 namespace {
 
 // What a container's run takes.
-constexpr size_t kHeap = 320 << 10;
+constexpr size_t kHeap = 256 << 10;
 
 constexpr const char* kDefaultRoot = "/var/lib/wherry";
 
@@ -71,8 +71,8 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
   std::optional<Advance> advance;
-  if (options.next_run) {
-    TRY(Advance made, begin_run(fds, paths, random_id(), *options.next_run));
+  if (options.runs_next) {
+    TRY(Advance made, begin_run(fds, paths, random_id()));
     advance.emplace(std::move(made));
   }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));

@@ -61,7 +61,7 @@ Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
 
 Result<Client> Client::run(const MonitorConfig& config, Standby standby,
                            const std::vector<Message>& first,
-                           const std::function<Result<void>()>& permit) {
+                           const std::function<Result<sys::Fd>()>& permit) {
   std::vector<Message> words = first;
   words.emplace_back(Start{});
   TRY(Client client, launch_with(config, std::move(standby), words, permit));
@@ -74,7 +74,7 @@ Result<Client> Client::run(const MonitorConfig& config, Standby standby,
 
 Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
                                    const std::vector<Message>& first,
-                                   const std::function<Result<void>()>& permit) {
+                                   const std::function<Result<sys::Fd>()>& permit) {
   TraceScope scope("launch monitor");
   sys::Fd launcher = std::move(standby.document_);
   Client client{std::move(standby.socket_)};
@@ -87,8 +87,11 @@ Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
   if (!said && said.error().kind() != ErrorKind::kUnavailable) return said.error();
   Result<void> permitted;
   if (permit) {
-    permitted = permit();
-    if (permitted) send_permit(launcher.get());
+    Result<sys::Fd> network = permit();
+    if (network)
+      send_permit(launcher.get(), *network);
+    else
+      permitted = std::move(network.error());
   }
   launcher.reset();
   Result<void> welcomed = client.expect_welcome();

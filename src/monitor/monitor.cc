@@ -1,7 +1,6 @@
 #include "monitor/monitor.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -16,7 +15,6 @@
 #include "monitor/surroundings.h"
 #include "runtime/cgroup_hierarchies.h"
 #include "runtime/container.h"
-#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
@@ -34,18 +32,14 @@ void disregard_signals() {
 }
 
 // What can be done before the configuration is there.
-Result<Beforehand> stand_by(int launcher, const std::string& engine_cgroup,
-                            const std::string& container_cgroup, bool own_network) {
+Result<runtime::PreparedCgroup> stand_by(const std::string& engine_cgroup,
+                                         const std::string& container_cgroup) {
   if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
-  Beforehand made;
+  runtime::PreparedCgroup made;
   if (!container_cgroup.empty()) {
-    TRY(made.cgroup, runtime::PreparedCgroup::make(container_cgroup));
+    TRY(made, runtime::PreparedCgroup::make(container_cgroup));
   }
   TRY_VOID(failpoint("monitor.standby"));
-  // Not when somebody waits already: the clone of the container makes one as well.
-  pollfd waiting{launcher, POLLIN, 0};
-  if (!own_network || poll(&waiting, 1, 0) != 0) return made;
-  TRY(made.network, sys::make_network_namespace());
   return made;
 }
 
@@ -66,7 +60,7 @@ int report(int socket, Error error) {
 }  // namespace
 
 int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
-                const std::string& container_cgroup, bool own_network) {
+                const std::string& container_cgroup) {
   sys::Fd launcher(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -76,9 +70,8 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
   if (!mounts) return report(client.get(), std::move(mounts.error()));
   if (!*mounts) return 0;
   runtime::use_cgroup_mounts(**mounts);
-  Result<Beforehand> beforehand =
-      stand_by(launcher.get(), engine_cgroup, container_cgroup, own_network);
-  if (!beforehand) return report(client.get(), std::move(beforehand.error()));
+  Result<runtime::PreparedCgroup> cgroup = stand_by(engine_cgroup, container_cgroup);
+  if (!cgroup) return report(client.get(), std::move(cgroup.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
   if (!given) return report(client.get(), std::move(given.error()));
@@ -91,7 +84,7 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
   if (!spare) return report(client.get(), std::move(spare.error()));
 
   Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher),
-                        std::move(*beforehand));
+                        std::move(*cgroup));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -9,6 +9,6 @@ namespace wherry::monitor {
 // client's end of a SOCK_SEQPACKET pair; the others as in monitor/standby.h. Returns the
 // process's exit code. Single-threaded, one event loop.
 int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
-                const std::string& container_cgroup, bool own_network);
+                const std::string& container_cgroup);
 
 }  // namespace wherry::monitor

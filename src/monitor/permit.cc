@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 
 namespace wherry::monitor {
 namespace {
@@ -38,6 +39,16 @@ Error cut_short() {
   return Error(ErrorKind::kCorrupt, "the monitor's configuration is cut short");
 }
 
+sys::Fd received_fd(msghdr& message) {
+  const cmsghdr* part = CMSG_FIRSTHDR(&message);
+  if (part == nullptr || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+      part->cmsg_len != CMSG_LEN(sizeof(int)))
+    return {};
+  int fd = -1;
+  memcpy(&fd, CMSG_DATA(part), sizeof fd);
+  return sys::Fd(fd);
+}
+
 }  // namespace
 
 void send_document(int socket, std::string_view document) {
@@ -59,16 +70,44 @@ Result<std::optional<std::string>> receive_document(int socket) {
   return std::optional(std::move(document));
 }
 
-void send_permit(int socket) {
-  send_bytes(socket, {&kPermit, 1});
+void send_permit(int socket, const sys::Fd& network) {
+  char word = kPermit;
+  iovec part{&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (network) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = network.get();
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
 }
 
-Result<void> receive_permit(int socket) {
+Result<sys::Fd> receive_permit(int socket) {
   char word = 0;
-  TRY(const size_t got, receive_bytes(socket, &word, 1));
+  iovec part{&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = 0;
+  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return Error::from_errno(errno, "cannot wait for the permit to start");
   if (got == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
+  sys::Fd network = received_fd(message);
   if (word != kPermit) return Error(ErrorKind::kCorrupt, "the permit to start is not one");
-  return {};
+  return network;
 }
 
 }  // namespace wherry::monitor

@@ -19,8 +19,9 @@ void send_document(int socket, std::string_view document);
 // nullopt: the socket closed without one.
 Result<std::optional<std::string>> receive_document(int socket);
 
-void send_permit(int socket);
+// `network`: the container's network namespace, made meanwhile; may be none.
+void send_permit(int socket, const sys::Fd& network);
 // kUnavailable: the launch was called off.
-Result<void> receive_permit(int socket);
+Result<sys::Fd> receive_permit(int socket);
 
 }  // namespace wherry::monitor

@@ -54,7 +54,6 @@ Result<Standby> Standby::spawn(const Options& wanted) {
   options.read_only_program = !weakened(Defence::kSeal);  // its children become containers
   options.arguments = {"wherry-monitor", wanted.container_id, wanted.engine_cgroup,
                        wanted.container_cgroup};
-  if (wanted.own_network) options.arguments.emplace_back("network");
   options.environment = sys::inherited_test_environment();
   options.environment.emplace_back(kPath);
   options.new_session = true;

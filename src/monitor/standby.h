@@ -22,8 +22,6 @@ class Standby {
     std::string engine_cgroup;
     // The container's own, made as far as it can be without its limits; empty: not beforehand.
     std::string container_cgroup;
-    // The container will want a network namespace of its own: it is made while there is time.
-    bool own_network = false;
   };
   // Own session, fixed environment, cwd /, no inherited fds.
   static Result<Standby> spawn(const Options& options);

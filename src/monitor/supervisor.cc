@@ -29,11 +29,11 @@ bool has_terminal(const MonitorConfig& config) {
 }  // namespace
 
 Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
-                       Beforehand beforehand)
+                       runtime::PreparedCgroup cgroup)
     : loop_(std::move(loop)),
       config_(std::move(config)),
       launcher_(std::move(launcher)),
-      beforehand_(std::move(beforehand)),
+      cgroup_(std::move(cgroup)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -67,10 +67,10 @@ Result<void> Supervisor::create_workload() {
   }
   TRY_VOID(ports_.bind(config_.ports));
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
-  std::function<Result<void>()> permit;
+  std::function<Result<sys::Fd>()> permit;
   if (config_.starts_at_once) permit = [this] { return await_permit(); };
-  Beforehand beforehand = std::move(beforehand_);
-  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), beforehand, permit));
+  runtime::PreparedCgroup cgroup = std::move(cgroup_);
+  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), cgroup, permit));
   workload_.emplace(std::move(workload));
   launcher_.reset();
   warnings_ = workload_->warnings();
@@ -81,9 +81,10 @@ Result<void> Supervisor::create_workload() {
 }
 
 // From here on the program may run at any moment: what is published must be there.
-Result<void> Supervisor::await_permit() {
-  TRY_VOID(receive_permit(launcher_.get()));
-  return open_network();
+Result<sys::Fd> Supervisor::await_permit() {
+  TRY(sys::Fd network, receive_permit(launcher_.get()));
+  TRY_VOID(open_network());
+  return network;
 }
 
 Result<void> Supervisor::announce(sys::Fd first_client) {

@@ -26,7 +26,8 @@ namespace wherry::monitor {
 class Supervisor {
  public:
   // `launcher`: the socket of monitor/permit.h, behind the configuration.
-  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher, Beforehand beforehand);
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
+             runtime::PreparedCgroup cgroup);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -39,7 +40,7 @@ class Supervisor {
   enum class Phase { kPreparing, kCreated, kRunning, kDraining, kEnded, kFinished };
 
   Result<void> create_workload();
-  Result<void> await_permit();
+  Result<sys::Fd> await_permit();
   Result<void> announce(sys::Fd first_client);
 
   // Clients.
@@ -77,8 +78,8 @@ class Supervisor {
 
   EventLoop loop_;
   MonitorConfig config_;
-  sys::Fd launcher_;       // until the workload is made
-  Beforehand beforehand_;  // likewise
+  sys::Fd launcher_;                // until the workload is made
+  runtime::PreparedCgroup cgroup_;  // likewise
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

@@ -11,8 +11,8 @@
 namespace wherry::monitor {
 
 Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio,
-                                  Beforehand& beforehand,
-                                  const std::function<Result<void>()>& permit) {
+                                  runtime::PreparedCgroup& cgroup,
+                                  const std::function<Result<sys::Fd>()>& permit) {
   Workload workload;
   if (config.exec) {
     workload.exec_options_ = std::move(config.exec->options);
@@ -27,8 +27,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.spec = &plan.spec;
   options.root = std::move(plan.root);
   options.stdio = stdio;
-  options.cgroup = &beforehand.cgroup;
-  if (beforehand.network) options.network = &beforehand.network;
+  options.cgroup = &cgroup;
   options.permit = permit;
   options.seccomp_filter = std::move(plan.seccomp_filter);
   options.link = std::move(plan.link);

@@ -11,20 +11,14 @@
 
 namespace wherry::monitor {
 
-// What was made for a container while its monitor stood by.
-struct Beforehand {
-  runtime::PreparedCgroup cgroup;
-  sys::Fd network;  // may be none
-};
-
 class Workload {
  public:
   // Creates the container, which then waits before its execve; an exec session is only remembered.
-  // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `permit`: as
-  // in runtime::CreateOptions; may be empty.
+  // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `cgroup`
+  // and `permit`: as in runtime::CreateOptions.
   static Result<Workload> create(MonitorConfig& config, const runtime::Stdio& stdio,
-                                 Beforehand& beforehand,
-                                 const std::function<Result<void>()>& permit);
+                                 runtime::PreparedCgroup& cgroup,
+                                 const std::function<Result<sys::Fd>()>& permit);
 
   // Runs the program. On an error nothing is left of it.
   Result<void> start();

@@ -61,7 +61,7 @@ struct Container::State {
   Result<void> make_scope(const CreateOptions& options);
   void end_holder();
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
-  Result<void> await_permit(const CreateOptions& options);
+  Result<void> await_permit(InitPlan& init);
   Result<void> clone_init(InitPlan& init);
   Result<void> prepare_mapped_child(const InitPlan& init);
   Result<sys::Fd> open_network(const InitPlan& init) const;
@@ -121,14 +121,7 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
     TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
     init.joined.emplace_back(joined.type, std::move(fd));
   }
-  const bool mapped = plan.namespaces.has(CLONE_NEWUSER);
-  init.network_made =
-      options.network != nullptr && plan.namespaces.is_fresh(CLONE_NEWNET) && !mapped;
-  if (init.network_made) {
-    TRY(sys::Fd made, options.network->dup());
-    init.joined.emplace_back(CLONE_NEWNET, std::move(made));
-  }
-  if (mapped) {
+  if (plan.namespaces.has(CLONE_NEWUSER)) {
     TRY(init.host_devices, open_host_devices(plan.devices));
     TRY(init.host_null, sys::clone_mount_of("/dev/null", false));
     TRY_VOID(sys::change_mount(init.host_null.get(), {.propagation = MS_PRIVATE}, false));
@@ -137,11 +130,15 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
   return init;
 }
 
-Result<void> Container::State::await_permit(const CreateOptions& options) {
-  if (!options.permit) return {};
+Result<void> Container::State::await_permit(InitPlan& init) {
+  if (!init.options->permit) return {};
   TraceScope trace("runtime.permit");
-  TRY_VOID(options.permit());
+  TRY(sys::Fd network, init.options->permit());
   permitted = true;
+  const NamespacePlan& namespaces = init.plan->namespaces;
+  init.network_made =
+      network && namespaces.is_fresh(CLONE_NEWNET) && !namespaces.has(CLONE_NEWUSER);
+  if (init.network_made) init.joined.emplace_back(CLONE_NEWNET, std::move(network));
   return failpoint("runtime.create.permitted");
 }
 
@@ -259,7 +256,7 @@ Result<Container> Container::create(const CreateOptions& options) {
   auto build = [&]() -> Result<void> {
     TRY_VOID(state->make_cgroup(options));
     TRY(InitPlan init, state->open_host_side(options, plan));
-    TRY_VOID(state->await_permit(options));
+    TRY_VOID(state->await_permit(init));
     TRY_VOID(state->clone_init(init));
     Result<void> linked = state->link_network(init);
     // An init that is gone has said why: its word is the cause, the missing namespace a

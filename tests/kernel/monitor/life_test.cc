@@ -1,6 +1,7 @@
 // A container's life under its monitor, as clients and later commands see it.
 #include "kernel/monitor/monitor_fixture.h"
 #include "runtime/cgroup.h"
+#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
@@ -181,8 +182,7 @@ TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
 }
 
 TEST_F(LifeTest, AMonitorOnStandbyTakesTheContainersCgroupBackWhenNobodyNeedsIt) {
-  Result<Standby> standby =
-      Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c", /*own_network=*/true});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
   ASSERT_TRUE(standby);
   const auto made = [&] { return runtime::Cgroup::find(cgroup_ + "/c").has_value(); };
   for (int i = 0; i < 10000 && !made(); ++i) usleep(1000);
@@ -195,17 +195,22 @@ TEST_F(LifeTest, AMonitorOnStandbyTakesTheContainersCgroupBackWhenNobodyNeedsIt)
 
 TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInWhatWasMadeBeforehand) {
   char host[64] = "";
+  char made[64] = "";
   ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
   for (bool beforehand : {true, false}) {
     MonitorConfig looks = shell("busybox readlink /proc/self/ns/net; busybox ip link show lo");
     looks.starts_at_once = true;
     looks.container->spec.resources.pids_limit = 77;
-    Result<Standby> standby = Standby::spawn(
-        {"c", cgroup_ + "/engine", beforehand ? cgroup_ + "/c" : std::string(), beforehand});
+    Result<Standby> standby =
+        Standby::spawn({"c", cgroup_ + "/engine", beforehand ? cgroup_ + "/c" : std::string()});
     ASSERT_TRUE(standby);
-    const auto permit = [&]() -> Result<void> {
+    const auto permit = [&]() -> Result<sys::Fd> {
       EXPECT_EQ(sys::exists_at(run_dir_.get(), "state.json"), !beforehand) << "nothing runs yet";
-      return {};
+      if (!beforehand) return sys::Fd();
+      TRY(sys::Fd network, sys::make_network_namespace());
+      const std::string link = "/proc/self/fd/" + std::to_string(network.get());
+      EXPECT_GT(readlink(link.c_str(), made, sizeof made - 1), 0);
+      return network;
     };
     Result<Client> client =
         Client::run(looks, std::move(*standby), {WatchExit{}, Attach{}}, permit);
@@ -213,6 +218,7 @@ TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInWhatWasMadeBeforehand) {
     EXPECT_EQ(client->welcome().status, "created");
     const std::string out = until_exit(*client).out;
     EXPECT_EQ(out.find(host), out.npos) << out;
+    EXPECT_EQ(out.find(made) == 0, beforehand) << out;
     EXPECT_NE(out.find("LOOPBACK,UP"), out.npos) << out;
     EXPECT_EQ(client->receive().error().kind(), ErrorKind::kUnavailable);
     EXPECT_TRUE(runtime::remove_cgroup(cgroup_ + "/c"));
@@ -225,7 +231,7 @@ TEST_F(LifeTest, LeavesNoTraceOfALaunchThatIsCalledOff) {
   Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
   ASSERT_TRUE(standby);
   Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}}, [] {
-    return Result<void>(Error(ErrorKind::kConflict, "somebody was faster"));
+    return Result<sys::Fd>(Error(ErrorKind::kConflict, "somebody was faster"));
   });
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().message(), "somebody was faster");
@@ -241,8 +247,8 @@ TEST_F(LifeTest, TellsWhyAProgramThatWasPermittedCannotStart) {
   wanted.starts_at_once = true;
   Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
   ASSERT_TRUE(standby);
-  Result<Client> client =
-      Client::run(wanted, std::move(*standby), {WillSettle{}}, [] { return Result<void>(); });
+  Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}},
+                                      [] { return Result<sys::Fd>(sys::Fd()); });
   ASSERT_FALSE(client);
   EXPECT_NE(client.error().message().find("garbage"), std::string::npos);
 }
