@@ -28,7 +28,7 @@ class Context {
   void warn(const std::vector<std::string>& warnings) const;
 
   Config config;
-  std::optional<engine::NextRun> next_run;  // as in engine::LocalOptions
+  bool runs_next = false;  // as in engine::LocalOptions
 
  private:
   Opener open_;

@@ -212,7 +212,7 @@ Result<engine::Engine*> Context::engine() {
   options.max_layer_entries = config.max_layer_entries;
   options.docker_config = docker_config_path(environment_variable);
   options.search_path = environment_variable("PATH").value_or("");
-  options.next_run = next_run;
+  options.runs_next = runs_next;
   TRY(engine_, open_(options));
   return engine_.get();
 }

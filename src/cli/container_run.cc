@@ -106,9 +106,7 @@ Result<int> run_prepared(Invocation& call, const RunRequest& request) {
   streams.detach_keys = request.detach_keys;
   TRY_VOID(parse_detach_keys(request.detach_keys));
   TRY(CidFile cid_file, CidFile::make(request.cid_file));
-  const std::string& network = request.create.host_config.network_mode;
-  call.context.next_run = network == "bridge" || network == "none" ? engine::NextRun::kOwnNetwork
-                                                                   : engine::NextRun::kOtherNetwork;
+  call.context.runs_next = true;
   TRY(engine::Engine * engine, call.context.engine());
   std::optional<engine::AttachStreams> attach;
   TerminalSize size;

@@ -111,7 +111,10 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
   record.image_id = draft.image.id.str();
   record.config = merge_config(request.config, image_config.config);
   record.host_config = request.host_config;
-  if (!record.name.empty()) TRY_VOID(check_container_name(record.name));
+  if (record.name.empty())
+    record.name = random_container_name(0);
+  else
+    TRY_VOID(check_container_name(record.name));
   TRY_VOID(check_config(record.config));
   record.host_config.log_config = effective_log_config(record.host_config.log_config, options_.log);
   TRY_VOID(check_log_config(record.host_config.log_config));
@@ -150,7 +153,7 @@ Result<void> LocalEngine::insert(ContainerRecord& record, bool random_name,
   TRY(bool still_there, store->has_image(image));
   if (!still_there) return Error(ErrorKind::kNotFound, "no such image: " + record.config.image);
   for (int attempt = 0;; ++attempt) {
-    if (random_name) record.name = random_container_name(attempt);
+    if (random_name && attempt > 0) record.name = random_container_name(attempt);
     TRY(auto transaction, database_.begin(durability));
     Result<void> inserted = state::insert_container(database_, row_of(record));
     if (!inserted) {
@@ -190,12 +193,25 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   record.state.status = "running";
   record.state.started_at = format_rfc3339(wall_clock_ns());
   TRY_VOID(failpoint("engine.run.marked"));
-  TRY_VOID(insert(record, request.name.empty(), durability));
-  TRY_VOID(failpoint("engine.run.recorded"));
-  Result<std::unique_ptr<Session>> session =
-      launch(record, draft.image, run_dir.get(), attach, {rows, columns}, draft.warnings);
+  bool recorded = false;
+  std::optional<Error> refused;
+  const auto record_it = [&]() -> Result<void> {
+    if (recorded) return {};
+    Result<void> inserted = insert(record, request.name.empty(), durability);
+    if (inserted) inserted = failpoint("engine.run.recorded");
+    if (!inserted) refused = inserted.error();
+    recorded = inserted.has_value();
+    return inserted;
+  };
+  // Volumes get their directories when they are known.
+  if (std::ranges::any_of(record.mounts, [](const MountPoint& m) { return m.type == "volume"; }))
+    TRY_VOID(record_it());
+  Result<std::unique_ptr<Session>> session = launch(record, draft.image, run_dir.get(), attach,
+                                                    {rows, columns}, draft.warnings, record_it);
   if (!session) {
+    if (refused) return std::move(*refused);
     if (throw_away) return std::move(session.error());
+    if (!recorded) TRY_VOID(record_it());
     undo.release();
     forget.release();
     record_failed_start(record, session.error());
@@ -235,7 +251,8 @@ Result<Engine::RunResult> LocalEngine::start(const std::string& name,
   record.state = {.status = "running", .started_at = format_rfc3339(wall_clock_ns())};
   record.state.finished_at = before.state.finished_at;
   Result<std::unique_ptr<Session>> session =
-      launch(record, image, run_dir.get(), attach, {rows, columns}, warnings);
+      launch(record, image, run_dir.get(), attach, {rows, columns}, warnings,
+             [] { return Result<void>(); });
   if (!session) {
     record_failed_start(std::move(before), session.error());
     return std::move(session.error());

@@ -20,6 +20,7 @@
 #include "runtime/container.h"
 #include "runtime/seccomp.h"
 #include "runtime/seccomp_compose.h"
+#include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
@@ -98,11 +99,10 @@ Result<void> make_bind_source(const MountPoint& mount) {
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& record,
-                                                     const store::Image& image, int run_dir,
-                                                     std::optional<AttachStreams> attach,
-                                                     Terminal terminal,
-                                                     std::vector<std::string>& warnings) {
+Result<std::unique_ptr<Session>> LocalEngine::launch(
+    const ContainerRecord& record, const store::Image& image, int run_dir,
+    std::optional<AttachStreams> attach, Terminal terminal, std::vector<std::string>& warnings,
+    const std::function<Result<void>()>& record_it) {
   TraceScope trace("engine.launch");
   std::string context = "cannot start '" + record.name + "'";
   TRY(store::Store * images, store());
@@ -123,26 +123,30 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
   TRY_CTX(monitor::MonitorConfig config, plan_monitor(record, host, mounts, connection, terminal),
           context);
 
+  config.starts_at_once = true;
+  std::vector<monitor::Message> first;
+  if (attach)
+    first = {monitor::WatchExit{}, monitor::WillSettle{},
+             monitor::Attach{attach->in, attach->out, attach->err}};
+  const auto permit = [&]() -> Result<sys::Fd> {
+    TRY_VOID(record_it());
+    TRY_VOID(failpoint("engine.launch.permitted"));
+    // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
+    const std::string& network = record.host_config.network_mode;
+    if (network != "bridge" && network != "none") return sys::Fd();
+    return sys::make_network_namespace();
+  };
   TraceScope launching("engine.launch.monitor");
-  TRY_CTX(monitor::Client launched, launch_monitor(config), context);
+  TRY_CTX(sys::FileLock cgroups,
+          sys::FileLock::acquire(fds_.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared),
+          context);
+  TRY_CTX(monitor::Standby standby, take_standby(record.id), context);
+  TRY_CTX(monitor::Client launched, monitor::Client::run(config, std::move(standby), first, permit),
+          context);
   launching.end();
   auto client = std::make_shared<monitor::Client>(std::move(launched));
   const std::vector<std::string>& notes = client->welcome().warnings;
   warnings.insert(warnings.end(), notes.begin(), notes.end());
-  TRY_VOID_CTX(failpoint("engine.launch.created"), context);
-  if (attach) {
-    TRY_VOID_CTX(client->send(monitor::WatchExit{}), context);
-    TRY_VOID_CTX(client->send(monitor::WillSettle{}), context);
-    TRY_VOID_CTX(client->send(monitor::Attach{attach->in, attach->out, attach->err}), context);
-  }
-  TraceScope starting("engine.launch.start");
-  Result<void> started = client->call(monitor::Start{});
-  if (!started) {
-    // The caller undoes the record itself: no need for the monitor to settle.
-    [[maybe_unused]] Result<void> told = client->send(monitor::Settled{});
-    return fail(std::move(started), context);
-  }
-  starting.end();
   release.release();
   TRY_VOID_CTX(failpoint("engine.launch.started"), context);
   if (!attach) return std::unique_ptr<Session>();
@@ -151,20 +155,23 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(const ContainerRecord& reco
 }
 
 Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
-                                                    const std::string& id, bool own_network) {
+                                                    const std::string& id) {
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Standby::spawn({id, paths.cgroup_parent + "/engine", own_network});
+  return monitor::Standby::spawn({id, paths.cgroup_parent + "/engine"});
+}
+
+Result<monitor::Standby> LocalEngine::take_standby(const std::string& id) {
+  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id);
+  monitor::Standby standby = std::move(*standby_);
+  standby_.reset();
+  return standby;
 }
 
 Result<monitor::Client> LocalEngine::launch_monitor(const monitor::MonitorConfig& config) {
-  if (!standby_ || standby_->container_id() != config.container_id) {
-    TRY(standby_, spawn_standby(fds_, paths_, config.container_id, false));
-  }
+  TRY(monitor::Standby standby, take_standby(config.container_id));
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds_.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  monitor::Standby standby = std::move(*standby_);
-  standby_.reset();
   return monitor::Client::launch(config, std::move(standby));
 }
 

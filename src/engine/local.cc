@@ -66,9 +66,8 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
   std::optional<monitor::Standby> standby;
-  if (options.next_run) {
-    const bool own_network = *options.next_run == NextRun::kOwnNetwork;
-    TRY(standby, spawn_standby(fds, paths, random_id(), own_network));
+  if (options.runs_next) {
+    TRY(standby, spawn_standby(fds, paths, random_id()));
   }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));
   return std::unique_ptr<Engine>(new LocalEngine(options, std::move(paths), std::move(fds),

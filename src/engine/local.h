@@ -12,9 +12,6 @@
 
 namespace wherry::engine {
 
-// A container is run next: its monitor starts at once, and makes it a network namespace or not.
-enum class NextRun { kOwnNetwork, kOtherNetwork };
-
 struct LocalOptions {
   std::string root = "/var/lib/wherry";
   std::string run_root = "/run/wherry";
@@ -27,7 +24,7 @@ struct LocalOptions {
   uint64_t max_layer_entries = store::kDefaultLayerEntries;
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
-  std::optional<NextRun> next_run;
+  bool runs_next = false;     // a container is run next: its monitor is started at once
 };
 
 // Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.

@@ -157,15 +157,18 @@ class LocalEngine final : public Engine, public BuildHost {
   void record_failed_start(ContainerRecord record, const Error& error);
 
   // --- launch.cc: with the container's lock held and its run directory made.
+  // `record_it` is called while the monitor works, and before anything runs.
   Result<std::unique_ptr<Session>> launch(const ContainerRecord& record, const store::Image& image,
                                           int run_dir, std::optional<AttachStreams> attach,
-                                          Terminal terminal, std::vector<std::string>& warnings);
+                                          Terminal terminal, std::vector<std::string>& warnings,
+                                          const std::function<Result<void>()>& record_it);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
   // Both under the lock that keeps a cgroup from going before the monitor or the container is in
   // it.
   static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
-                                                const std::string& id, bool own_network);
+                                                const std::string& id);
+  Result<monitor::Standby> take_standby(const std::string& id);
   Result<monitor::Client> launch_monitor(const monitor::MonitorConfig& config);
   Result<void> remove_idle_cgroups();
   Result<network::Attachment> attach_to(const network::Network& bridge,

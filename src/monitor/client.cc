@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/trace.h"
+#include "monitor/permit.h"
 #include "sys/process.h"
 
 namespace wherry::monitor {
@@ -32,16 +33,6 @@ Result<void> wait_for_answer(int socket) {
   return Error(ErrorKind::kUnavailable, "the monitor does not answer").set_errnum(ETIMEDOUT);
 }
 
-// A monitor that has ended meanwhile has said why on the other socket.
-void hand_over(int socket, std::string_view document) {
-  while (!document.empty()) {
-    ssize_t sent = ::send(socket, document.data(), document.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return;
-    document.remove_prefix(static_cast<size_t>(sent));
-  }
-}
-
 bool is_answer(const Message& message) {
   return std::holds_alternative<Done>(message) || std::holds_alternative<Started>(message) ||
          std::holds_alternative<Failed>(message);
@@ -60,20 +51,49 @@ size_t kept_size(const Message& message) {
 }  // namespace
 
 Result<Client> Client::launch(const MonitorConfig& config, const std::string& engine_cgroup) {
-  TRY(Standby standby, Standby::spawn({config.container_id, engine_cgroup, false}));
+  TRY(Standby standby, Standby::spawn({config.container_id, engine_cgroup}));
   return launch(config, std::move(standby));
 }
 
 Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
+  return launch_with(config, std::move(standby), {}, nullptr);
+}
+
+Result<Client> Client::run(const MonitorConfig& config, Standby standby,
+                           const std::vector<Message>& first,
+                           const std::function<Result<sys::Fd>()>& permit) {
+  std::vector<Message> words = first;
+  words.emplace_back(Start{});
+  TRY(Client client, launch_with(config, std::move(standby), words, permit));
+  Result<void> started = client.expect_answer();
+  if (started) return client;
+  // Whoever asked undoes everything itself: no need for the monitor to settle.
+  [[maybe_unused]] Result<void> told = client.send(Settled{});
+  return std::move(started.error());
+}
+
+Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
+                                   const std::vector<Message>& first,
+                                   const std::function<Result<sys::Fd>()>& permit) {
   TraceScope scope("launch monitor");
-  const sys::Fd document = std::move(standby.document_);
+  sys::Fd launcher = std::move(standby.document_);
   Client client{std::move(standby.socket_)};
+  send_document(launcher.get(), to_bytes(config));
   TRY(sys::Child child, standby.spawning_.finish());
+  Result<void> said = client.send(Hello{});
+  for (const Message& message : first)
+    if (said) said = client.send(message);
   // One that has ended meanwhile has said why.
-  Result<void> greeted = client.send(Hello{});
-  if (!greeted && greeted.error().kind() != ErrorKind::kUnavailable) return greeted.error();
-  hand_over(document.get(), to_json(config));
-  shutdown(document.get(), SHUT_WR);
+  if (!said && said.error().kind() != ErrorKind::kUnavailable) return said.error();
+  Result<void> permitted;
+  if (permit) {
+    Result<sys::Fd> network = permit();
+    if (network)
+      send_permit(launcher.get(), *network);
+    else
+      permitted = std::move(network.error());
+  }
+  launcher.reset();
   Result<void> welcomed = client.expect_welcome();
   if (welcomed) {
     child.detach();
@@ -82,6 +102,7 @@ Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
   // It ends by itself: it has undone everything and has told why, or it has died.
   client.socket_.reset();
   Result<int> code = child.wait();
+  if (!permitted) return std::move(permitted.error());
   if (welcomed.error().kind() == ErrorKind::kUnavailable && code)
     return Error(ErrorKind::kInternal,
                  "the monitor ended with code " + std::to_string(*code) + " before it was ready");
@@ -176,7 +197,10 @@ Result<void> Client::call(const Message& message) {
   const bool answered = std::holds_alternative<Start>(message) ||
                         std::holds_alternative<Signal>(message) ||
                         std::holds_alternative<ThawIfGone>(message);
-  if (!answered) return {};
+  return answered ? expect_answer() : Result<void>();
+}
+
+Result<void> Client::expect_answer() {
   for (;;) {
     TRY(Message answer, read_message());
     if (is_answer(answer)) return result_of(std::move(answer));

@@ -1,6 +1,7 @@
 // The client's side: spawn a monitor, or connect to one, and exchange messages.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,13 @@ class Client {
   static Result<Client> launch(const MonitorConfig& config, Standby standby);
   // With one that is spawned now.
   static Result<Client> launch(const MonitorConfig& config, const std::string& engine_cgroup);
+  // As launch, and the program runs: the answer to Start is there too. `first` is said before
+  // Start. While the monitor works on the container `permit` does what is left to do for it; its
+  // error calls the launch off, else it gives the container's network namespace or none
+  // (monitor/permit.h). `config.starts_at_once` must be set.
+  static Result<Client> run(const MonitorConfig& config, Standby standby,
+                            const std::vector<Message>& first,
+                            const std::function<Result<sys::Fd>()>& permit);
   // Connects to the monitor of a run directory, reached through a directory fd (paths may be long).
   // kNotFound: no monitor listens there.
   static Result<Client> connect(int run_dir_fd);
@@ -43,7 +51,11 @@ class Client {
 
  private:
   explicit Client(sys::Fd socket) : socket_(std::move(socket)) {}
+  static Result<Client> launch_with(const MonitorConfig& config, Standby standby,
+                                    const std::vector<Message>& first,
+                                    const std::function<Result<sys::Fd>()>& permit);
   Result<void> expect_welcome();
+  Result<void> expect_answer();
   Result<void> wait_until_writable();
   Result<Message> read_message();
 

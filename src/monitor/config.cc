@@ -1,244 +1,171 @@
 #include "monitor/config.h"
 
-#include <nlohmann/json.hpp>
-
-#include "monitor/json_object.h"
-#include "oci/carried_json.h"
+#include "base/packed.h"
 #include "runtime/seccomp.h"
 
+// The layout of the document, in the order of its bytes: a change here is a new kConfigVersion.
+namespace wherry::sys {
+
+void fields(auto& io, Like<LinkPlan> auto& link) {
+  io("bridge", link.bridge);
+  io("host_interface", link.host_interface);
+  io("container_interface", link.container_interface);
+  io("mac", link.mac);
+  io("address", link.address);
+  io("prefix_length", link.prefix_length);
+  io("gateway", link.gateway);
+  io("mtu", link.mtu);
+}
+
+}  // namespace wherry::sys
+
 namespace wherry::monitor {
+
+void fields(auto& io, Like<PublishedPort> auto& port) {
+  io("protocol", port.protocol);
+  io("host_ip", port.host_ip);
+  io("host_port", port.host_port);
+  io("container_address", port.container_address);
+  io("container_port", port.container_port);
+}
+
 namespace {
 
-using nlohmann::json;
-
-constexpr size_t kMaxConfig = 16u << 20;
-constexpr const char* kDefaultFilter = "default";
-
-// The specification travels as one string, parsed by its own strict parser: cheaper than to build
-// and dump a tree of it once more.
-json spec_value(const oci::RuntimeSpec& spec) {
-  return text_value(oci::to_carried_json(spec));
+void filter_field(Packer& packer, const std::string& filter) {
+  const bool usual = !filter.empty() && filter == runtime::default_seccomp_filter();
+  packer("usual_filter", usual);
+  if (!usual) packer.bytes("seccomp_filter", filter);
 }
 
-json filter_value(std::string_view filter) {
-  if (!filter.empty() && filter == runtime::default_seccomp_filter()) return kDefaultFilter;
-  return base64_encode(filter);
+void filter_field(Unpacker& unpacker, std::string& filter) {
+  bool usual = false;
+  unpacker("usual_filter", usual);
+  if (usual)
+    filter = runtime::default_seccomp_filter();
+  else
+    unpacker.bytes("seccomp_filter", filter);
 }
 
-json to_value(const PublishedPort& port) {
-  return {{"protocol", port.protocol},
-          {"host_ip", text_value(port.host_ip)},
-          {"host_port", port.host_port},
-          {"container_address", port.container_address},
-          {"container_port", port.container_port}};
+void spec_field(Packer& packer, const oci::RuntimeSpec& spec) {
+  packer.bytes("spec", oci::pack(spec));
 }
 
-json to_value(const sys::LinkPlan& link) {
-  return {{"bridge", text_value(link.bridge)},
-          {"host_interface", text_value(link.host_interface)},
-          {"container_interface", text_value(link.container_interface)},
-          {"mac", link.mac},
-          {"address", link.address},
-          {"prefix_length", link.prefix_length},
-          {"gateway", link.gateway},
-          {"mtu", link.mtu}};
+void spec_field(Unpacker& unpacker, oci::RuntimeSpec& spec) {
+  std::string bytes;
+  unpacker.bytes("spec", bytes);
+  if (unpacker.failed()) return;
+  Result<oci::RuntimeSpec> parsed = oci::unpack_runtime_spec(bytes);
+  if (!parsed) return unpacker.reject("spec", "is not one: " + parsed.error().message());
+  spec = std::move(*parsed);
 }
 
-json to_value(const MonitorConfig::ContainerPlan& plan) {
-  json value = {{"spec", spec_value(plan.spec)},
-                {"lower", text_values(plan.root.lower)},
-                {"upper", text_value(plan.root.upper)},
-                {"work", text_value(plan.root.work)},
-                {"volatile_upper", plan.root.volatile_upper},
-                {"directory", text_value(plan.root.directory)},
-                {"seccomp_filter", filter_value(plan.seccomp_filter)},
-                {"create_cwd", plan.create_cwd}};
-  if (!plan.root.metadata.empty()) {
-    value["metadata"] = text_value(plan.root.metadata);
-    value["objects"] = text_value(plan.root.objects);
-  }
-  if (plan.link) value["link"] = to_value(*plan.link);
-  if (plan.user) value["user"] = text_value(*plan.user);
-  return value;
-}
-
-json to_value(const runtime::ExecOptions& options) {
+// A process travels in a specification of its own.
+void process_field(Packer& packer, const oci::Process& process) {
   oci::RuntimeSpec spec;
   spec.root_path = "/";
-  spec.process = options.process;
-  json value = {{"init_pid", options.init_pid},
-                {"init_start_time", options.init_start_time},
-                {"cgroups_path", text_value(options.cgroups_path)},
-                {"spec", spec_value(spec)},
-                {"seccomp_filter", filter_value(options.seccomp_filter)}};
-  if (options.user) value["user"] = text_value(*options.user);
-  return value;
+  spec.process = process;
+  spec_field(packer, spec);
 }
 
-Result<PublishedPort> parse_port(const json& value) {
-  PublishedPort port;
-  ObjectReader reader(value, "a published port");
-  reader.read("protocol", port.protocol);
-  reader.read("host_ip", port.host_ip);
-  reader.read("host_port", port.host_port);
-  reader.read("container_address", port.container_address);
-  reader.read("container_port", port.container_port);
-  if (port.protocol != "tcp" && port.protocol != "udp") reader.reject("protocol", "is not known");
-  if (port.host_port == 0) reader.reject("host_port", "is zero");
-  TRY_VOID(reader.finish());
-  return port;
-}
-
-Result<sys::LinkPlan> parse_link(const json& value) {
-  sys::LinkPlan link;
-  ObjectReader reader(value, "a link");
-  reader.read("bridge", link.bridge);
-  reader.read("host_interface", link.host_interface);
-  reader.read("container_interface", link.container_interface);
-  reader.read("address", link.address);
-  reader.read("prefix_length", link.prefix_length);
-  reader.read("gateway", link.gateway);
-  reader.read("mtu", link.mtu);
-  std::vector<const json*> mac = reader.array("mac");
-  if (mac.size() != link.mac.size()) reader.reject("mac", "is not an address");
-  for (size_t i = 0; i < mac.size() && i < link.mac.size(); ++i) {
-    if (!mac[i]->is_number_unsigned() || mac[i]->get<uint64_t>() > 255)
-      reader.reject("mac", "is not an address");
-    else
-      link.mac[i] = mac[i]->get<uint8_t>();
-  }
-  TRY_VOID(reader.finish());
-  return link;
-}
-
-void read_filter(ObjectReader& reader, std::string& out) {
-  std::string text;
-  reader.read("seccomp_filter", text);
-  if (text == kDefaultFilter) {
-    out = runtime::default_seccomp_filter();
-    return;
-  }
-  std::optional<std::string> bytes = base64_decode(text);
-  if (!bytes) return reader.reject("seccomp_filter", "is not base64");
-  out = std::move(*bytes);
-}
-
-Result<void> read_user(ObjectReader& reader, std::optional<std::string>& user) {
-  if (reader.find("user") == nullptr) return {};
-  reader.read("user", user.emplace());
-  return {};
-}
-
-void read_metadata(ObjectReader& reader, runtime::RootSource& root) {
-  if (reader.find("metadata") == nullptr) return;
-  reader.read("metadata", root.metadata);
-  reader.read("objects", root.objects);
-  if (!root.metadata.starts_with('/')) reader.reject("metadata", "is not an absolute path");
-  if (!root.objects.starts_with('/')) reader.reject("objects", "is not an absolute path");
-}
-
-Result<MonitorConfig::ContainerPlan> parse_container(const json& value) {
-  MonitorConfig::ContainerPlan plan;
-  ObjectReader reader(value, "a container's plan");
-  std::string spec;
-  reader.read("spec", spec);
-  reader.read("lower", plan.root.lower);
-  read_metadata(reader, plan.root);
-  reader.read("upper", plan.root.upper);
-  reader.read("work", plan.root.work);
-  reader.read("volatile_upper", plan.root.volatile_upper);
-  reader.read("directory", plan.root.directory);
-  reader.read("create_cwd", plan.create_cwd);
-  read_filter(reader, plan.seccomp_filter);
-  TRY_VOID(read_user(reader, plan.user));
-  if (const json* link = reader.find("link")) {
-    TRY(plan.link, parse_link(*link));
-  }
-  TRY_VOID(reader.finish());
-  TRY(plan.spec, oci::parse_carried_spec(spec));
-  return plan;
-}
-
-Result<MonitorConfig::ExecPlan> parse_exec(const json& value) {
-  MonitorConfig::ExecPlan plan;
-  ObjectReader reader(value, "an exec session's plan");
-  std::string spec;
-  reader.read("init_pid", plan.options.init_pid);
-  reader.read("init_start_time", plan.options.init_start_time);
-  reader.read("cgroups_path", plan.options.cgroups_path);
-  reader.read("spec", spec);
-  read_filter(reader, plan.options.seccomp_filter);
-  TRY_VOID(read_user(reader, plan.options.user));
-  TRY_VOID(reader.finish());
-  TRY(oci::RuntimeSpec parsed, oci::parse_carried_spec(spec));
-  plan.options.process = std::move(parsed.process);
-  return plan;
-}
-
-Result<void> check(const MonitorConfig& config, ObjectReader& reader) {
-  if (config.version != kConfigVersion) reader.reject("version", "is not known to this monitor");
-  if (!config.run_dir.starts_with('/')) reader.reject("run_dir", "is not an absolute path");
-  if (config.log_max_files < 1) reader.reject("log_max_files", "is not positive");
-  if (!config.settle_command.empty() && !config.settle_command[0].starts_with('/'))
-    reader.reject("settle_command", "does not start with an absolute path");
-  if (config.container.has_value() == config.exec.has_value())
-    reader.reject("container", "and 'exec' exclude each other, and one must be there");
-  return reader.finish();
+void process_field(Unpacker& unpacker, oci::Process& process) {
+  oci::RuntimeSpec spec;
+  spec_field(unpacker, spec);
+  process = std::move(spec.process);
 }
 
 }  // namespace
 
-std::string to_json(const MonitorConfig& config) {
-  json value = {{"version", config.version},
-                {"container_id", text_value(config.container_id)},
-                {"run_dir", text_value(config.run_dir)},
-                {"log_path", text_value(config.log_path)},
-                {"log_max_size", config.log_max_size},
-                {"log_max_files", config.log_max_files},
-                {"open_stdin", config.open_stdin},
-                {"stdin_once", config.stdin_once},
-                {"nft_on_start", base64_encode(config.nft_on_start)},
-                {"nft_on_stop", base64_encode(config.nft_on_stop)},
-                {"settle_command", text_values(config.settle_command)},
-                {"trace", config.trace},
-                {"ends_with_clients", config.ends_with_clients}};
-  json ports = json::array();
-  for (const PublishedPort& port : config.ports) ports.push_back(to_value(port));
-  value["ports"] = std::move(ports);
-  if (config.container) value["container"] = to_value(*config.container);
-  if (config.exec) value["exec"] = to_value(config.exec->options);
-  return dump_json(value);
+void fields(auto& io, Like<ContainerPlan> auto& plan) {
+  spec_field(io, plan.spec);
+  io("lower", plan.root.lower);
+  io("metadata", plan.root.metadata);
+  io("objects", plan.root.objects);
+  io("upper", plan.root.upper);
+  io("work", plan.root.work);
+  io("volatile_upper", plan.root.volatile_upper);
+  io("directory", plan.root.directory);
+  filter_field(io, plan.seccomp_filter);
+  io("link", plan.link);
+  io("user", plan.user);
+  io("create_cwd", plan.create_cwd);
 }
 
-Result<MonitorConfig> parse_monitor_config(std::string_view text) {
-  constexpr const char* kContext = "cannot read the monitor's configuration";
-  TRY_CTX(json value, parse_json(text, kMaxConfig, "the document"), kContext);
+void fields(auto& io, Like<ExecPlan> auto& plan) {
+  io("init_pid", plan.options.init_pid);
+  io("init_start_time", plan.options.init_start_time);
+  io("cgroups_path", plan.options.cgroups_path);
+  process_field(io, plan.options.process);
+  filter_field(io, plan.options.seccomp_filter);
+  io("user", plan.options.user);
+}
+
+// Behind the version.
+void fields(auto& io, Like<MonitorConfig> auto& config) {
+  io("container_id", config.container_id);
+  io("run_dir", config.run_dir);
+  io("log_path", config.log_path);
+  io("log_max_size", config.log_max_size);
+  io("log_max_files", config.log_max_files);
+  io("open_stdin", config.open_stdin);
+  io("stdin_once", config.stdin_once);
+  io("ports", config.ports);
+  io.bytes("nft_on_start", config.nft_on_start);
+  io.bytes("nft_on_stop", config.nft_on_stop);
+  io("settle_command", config.settle_command);
+  io("trace", config.trace);
+  io("starts_at_once", config.starts_at_once);
+  io("ends_with_clients", config.ends_with_clients);
+  io("container", config.container);
+  io("exec", config.exec);
+}
+
+namespace {
+
+void check(const ContainerPlan& plan, Unpacker& unpacker) {
+  const runtime::RootSource& root = plan.root;
+  if (root.metadata.empty() && root.objects.empty()) return;
+  if (!root.metadata.starts_with('/')) unpacker.reject("metadata", "is not an absolute path");
+  if (!root.objects.starts_with('/')) unpacker.reject("objects", "is not an absolute path");
+}
+
+void check(const MonitorConfig& config, Unpacker& unpacker) {
+  if (!config.run_dir.starts_with('/')) unpacker.reject("run_dir", "is not an absolute path");
+  if (config.log_max_files < 1) unpacker.reject("log_max_files", "is not positive");
+  if (!config.settle_command.empty() && !config.settle_command[0].starts_with('/'))
+    unpacker.reject("settle_command", "does not start with an absolute path");
+  if (config.container.has_value() == config.exec.has_value())
+    unpacker.reject("container", "and 'exec' exclude each other, and one must be there");
+  for (const PublishedPort& port : config.ports) {
+    if (port.protocol != "tcp" && port.protocol != "udp")
+      unpacker.reject("protocol", "is not known");
+    if (port.host_port == 0) unpacker.reject("host_port", "is zero");
+  }
+  if (config.container) check(*config.container, unpacker);
+}
+
+Result<MonitorConfig> unpack(std::string_view bytes) {
   MonitorConfig config;
-  ObjectReader reader(value, "the configuration");
-  reader.read("version", config.version);
-  reader.read("container_id", config.container_id);
-  reader.read("run_dir", config.run_dir);
-  reader.read("log_path", config.log_path);
-  reader.read("log_max_size", config.log_max_size);
-  reader.read("log_max_files", config.log_max_files);
-  reader.read("open_stdin", config.open_stdin);
-  reader.read("stdin_once", config.stdin_once);
-  reader.read_bytes("nft_on_start", config.nft_on_start);
-  reader.read_bytes("nft_on_stop", config.nft_on_stop);
-  reader.read("settle_command", config.settle_command);
-  reader.read("trace", config.trace);
-  reader.read("ends_with_clients", config.ends_with_clients);
-  for (const json* port : reader.array("ports")) {
-    TRY_CTX(PublishedPort parsed, parse_port(*port), kContext);
-    config.ports.push_back(std::move(parsed));
-  }
-  if (const json* plan = reader.find("container")) {
-    TRY_CTX(config.container, parse_container(*plan), kContext);
-  }
-  if (const json* plan = reader.find("exec")) {
-    TRY_CTX(config.exec, parse_exec(*plan), kContext);
-  }
-  TRY_VOID_CTX(check(config, reader), kContext);
+  Unpacker unpacker(bytes);
+  unpacker("version", config.version);
+  if (!unpacker.failed() && config.version != kConfigVersion)
+    unpacker.reject("version", "is not known to this monitor");
+  if (!unpacker.failed()) fields(unpacker, config);
+  if (!unpacker.failed()) check(config, unpacker);
+  TRY_VOID(unpacker.finish());
+  return config;
+}
+
+}  // namespace
+
+std::string to_bytes(const MonitorConfig& config) {
+  Packer packer;
+  packer("version", config.version);
+  fields(packer, config);
+  return packer.take();
+}
+
+Result<MonitorConfig> parse_monitor_config(std::string_view bytes) {
+  TRY_CTX(MonitorConfig config, unpack(bytes), "cannot read the monitor's configuration");
   return config;
 }
 

@@ -1,4 +1,4 @@
-// What a monitor is told when it is spawned, as one JSON document over an inherited fd.
+// What a monitor is told when it is spawned, as one document (base/packed.h) over an inherited fd.
 //
 // The engine plans, the monitor executes: everything here is plain data, so that the monitor needs
 // neither the database nor the network planner. Versioned: a monitor refuses a version it does not
@@ -15,7 +15,7 @@
 
 namespace wherry::monitor {
 
-inline constexpr int kConfigVersion = 1;
+inline constexpr int kConfigVersion = 2;
 
 // One published port. The monitor holds the host port open for the container's life (that is the
 // reservation), serves what reaches the socket itself (loopback v4 and everything v6) by a relay,
@@ -32,9 +32,7 @@ struct PublishedPort {
 struct ContainerPlan {
   oci::RuntimeSpec spec;
   runtime::RootSource root;
-  std::string
-      seccomp_filter;  // raw bytes (base64 in the JSON); the word "default" in the JSON means
-                       // runtime::default_seccomp_filter(), to keep the document small
+  std::string seccomp_filter;  // raw bytes; runtime::default_seccomp_filter() does not travel
   std::optional<sys::LinkPlan> link;
   std::optional<std::string> user;  // as in runtime::CreateOptions
   bool create_cwd = false;
@@ -60,6 +58,9 @@ struct MonitorConfig {
   // Executed (argv, [0] an absolute path) after the end, unless an attached client settles.
   std::vector<std::string> settle_command;
   bool trace = false;
+  // The program is executed as soon as it can be once the permit of monitor/permit.h is there, and
+  // Start only hears of it.
+  bool starts_at_once = false;
   // The program is killed when the last client's connection closes: a build's step.
   bool ends_with_clients = false;
 
@@ -70,7 +71,7 @@ struct MonitorConfig {
   std::optional<ExecPlan> exec;
 };
 
-std::string to_json(const MonitorConfig& config);
-Result<MonitorConfig> parse_monitor_config(std::string_view json);
+std::string to_bytes(const MonitorConfig& config);
+Result<MonitorConfig> parse_monitor_config(std::string_view bytes);
 
 }  // namespace wherry::monitor

@@ -1,6 +1,5 @@
 // Reads JSON objects of ours strictly: each key must be there, have its type and its range, and no
-// key may be left over. Used by the protocol and the configuration; the first error is kept and
-// named.
+// key may be left over. Used by the protocol; the first error is kept and named.
 //
 // Strings that are not valid UTF-8 (paths may hold any bytes) travel as {"base64": "..."}.
 #pragma once

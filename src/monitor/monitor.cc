@@ -10,15 +10,14 @@
 #include "base/failpoint.h"
 #include "base/trace.h"
 #include "monitor/config.h"
+#include "monitor/permit.h"
 #include "monitor/supervisor.h"
 #include "monitor/surroundings.h"
+#include "runtime/cgroup_hierarchies.h"
 #include "runtime/container.h"
-#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
-
-constexpr size_t kMaxConfig = 16u << 20;
 
 void do_nothing(int) {}
 
@@ -32,19 +31,18 @@ void disregard_signals() {
     sigaction(number, &action, nullptr);
 }
 
-// What can be done before the configuration is there. The network namespace, or none.
-Result<sys::Fd> stand_by(const std::string& engine_cgroup, bool own_network) {
+// What can be done before the configuration is there.
+Result<void> stand_by(const std::string& engine_cgroup, const std::string& cgroup_mounts) {
+  runtime::use_cgroup_mounts(cgroup_mounts);
   if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
-  TRY_VOID(failpoint("monitor.standby"));
-  if (!own_network) return sys::Fd();
-  return sys::make_network_namespace();
+  return failpoint("monitor.standby");
 }
 
 // nullopt: whoever has started us is gone, or does not need us.
-Result<std::optional<MonitorConfig>> read_config(sys::Fd fd) {
-  TRY(std::string text, sys::read_all(fd.get(), kMaxConfig));
-  if (text.empty()) return std::optional<MonitorConfig>();
-  TRY(MonitorConfig config, parse_monitor_config(text));
+Result<std::optional<MonitorConfig>> read_config(int socket) {
+  TRY(std::optional<std::string> text, receive_document(socket));
+  if (!text) return std::optional<MonitorConfig>();
+  TRY(MonitorConfig config, parse_monitor_config(*text));
   return std::optional(std::move(config));
 }
 
@@ -56,16 +54,19 @@ int report(int socket, Error error) {
 
 }  // namespace
 
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, bool own_network) {
-  sys::Fd config_document(config_fd);
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) {
+  sys::Fd launcher(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
-  Result<sys::Fd> network = stand_by(engine_cgroup, own_network);
-  if (!network) return report(client.get(), std::move(network.error()));
+  Result<std::optional<std::string>> mounts = receive_document(launcher.get());
+  if (!mounts) return report(client.get(), std::move(mounts.error()));
+  if (!*mounts) return 0;
+  Result<void> standing = stand_by(engine_cgroup, **mounts);
+  if (!standing) return report(client.get(), std::move(standing.error()));
 
-  Result<std::optional<MonitorConfig>> given = read_config(std::move(config_document));
+  Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
   if (!given) return report(client.get(), std::move(given.error()));
   if (!*given) return 0;
   MonitorConfig config = std::move(**given);
@@ -75,7 +76,7 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, 
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(config), std::move(*network));
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -5,9 +5,9 @@
 
 namespace wherry::monitor {
 
-// wherry-monitor's main work. `config_fd`: a socket on which the JSON document comes (nothing: the
-// end); `socket_fd`: the first client's end of a SOCK_SEQPACKET pair; the others as
-// in monitor/standby.h. Returns the process's exit code. Single-threaded, one event loop.
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup, bool own_network);
+// wherry-monitor's main work. `config_fd`: the socket of monitor/permit.h; `socket_fd`: the first
+// client's end of a SOCK_SEQPACKET pair; `engine_cgroup` as in monitor/standby.h. Returns the
+// process's exit code. Single-threaded, one event loop.
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup);
 
 }  // namespace wherry::monitor

@@ -8,6 +8,7 @@
 
 #include "base/trace.h"
 #include "base/weaken.h"
+#include "monitor/permit.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_hierarchies.h"
 
@@ -20,6 +21,7 @@ constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 // later waits about 10 ms for a grace period. Empty where there is no version 2 hierarchy.
 Result<sys::Fd> birth_cgroup(const std::string& path) {
   if (path.empty()) return sys::Fd();
+  if (sys::Fd usual = runtime::usual_v2_directory(path)) return usual;
   TRY(runtime::Hierarchies hierarchies, runtime::find_hierarchies());
   if (hierarchies.v2_mount.empty()) return sys::Fd();
   TRY_VOID(runtime::split_cgroups_path(path));
@@ -51,7 +53,6 @@ Result<Standby> Standby::spawn(const Options& wanted) {
   options.program = std::move(program);
   options.read_only_program = !weakened(Defence::kSeal);  // its children become containers
   options.arguments = {"wherry-monitor", wanted.container_id, wanted.engine_cgroup};
-  if (wanted.own_network) options.arguments.emplace_back("network");
   options.environment = sys::inherited_test_environment();
   options.environment.emplace_back(kPath);
   options.new_session = true;
@@ -61,6 +62,8 @@ Result<Standby> Standby::spawn(const Options& wanted) {
                  {document.second.get(), 3},
                  {socket.second.get(), 4}};
   TRY(sys::Spawning spawning, sys::begin_spawn(options));
+  // While it executes its program. Failing here it would fail there too, and says so.
+  send_document(document.first.get(), runtime::cgroup_mounts().value_or(""));
   return Standby(wanted.container_id, std::move(spawning), std::move(document.first),
                  std::move(socket.first));
 }

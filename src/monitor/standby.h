@@ -2,8 +2,8 @@
 //
 // A program takes 1.5 ms to be there: exec, libc's start, its own cgroup. Whoever will launch a
 // container soon starts its monitor first and looks up the image meanwhile. The monitor waits for
-// its configuration on a socket and has nothing that would have to be undone: when the socket
-// closes without one it ends.
+// its configuration on a socket (monitor/permit.h) and has nothing that would have to be undone:
+// when the socket closes without one it ends.
 #pragma once
 
 #include <string>
@@ -19,8 +19,6 @@ class Standby {
     std::string container_id;  // its argument, for who looks at a list of processes
     // Where it lives, e.g. "/wherry/engine", made when missing; empty: where the caller lives.
     std::string engine_cgroup;
-    // The container will want a network namespace of its own: it is made while there is time.
-    bool own_network = false;
   };
   // Own session, fixed environment, cwd /, no inherited fds.
   static Result<Standby> spawn(const Options& options);
@@ -43,7 +41,7 @@ class Standby {
 
   std::string container_id_;
   sys::Spawning spawning_;
-  sys::Fd document_;  // our end of the configuration's socket
+  sys::Fd document_;  // our end of what monitor/permit.h describes
   sys::Fd socket_;    // the first connection
 };
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/trace.h"
+#include "monitor/permit.h"
 #include "sys/nfnetlink.h"
 #include "sys/process.h"
 
@@ -27,10 +28,10 @@ bool has_terminal(const MonitorConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd network)
+Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher)
     : loop_(std::move(loop)),
       config_(std::move(config)),
-      network_(std::move(network)),
+      launcher_(std::move(launcher)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -49,6 +50,7 @@ Result<void> Supervisor::prepare(sys::Fd first_client) {
   if (made) made = announce(std::move(first_client));
   if (!made) {
     if (workload_) workload_->abandon();
+    close_network();
     files_->remove_all();
     return made;
   }
@@ -63,14 +65,23 @@ Result<void> Supervisor::create_workload() {
   }
   TRY_VOID(ports_.bind(config_.ports));
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
-  TRY(Workload workload,
-      Workload::create(config_, stdio_.program_ends(), std::exchange(network_, {})));
+  std::function<Result<sys::Fd>()> permit;
+  if (config_.starts_at_once) permit = [this] { return await_permit(); };
+  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), permit));
   workload_.emplace(std::move(workload));
+  launcher_.reset();
   warnings_ = workload_->warnings();
   if (workload_->is_exec()) return failpoint("monitor.created");
   stdio_.close_program_ends();
   if (terminal_) stdio_.use_console(workload_->take_console());
   return failpoint("monitor.created");
+}
+
+// From here on the program may run at any moment: what is published must be there.
+Result<sys::Fd> Supervisor::await_permit() {
+  TRY(sys::Fd network, receive_permit(launcher_.get()));
+  TRY_VOID(open_network());
+  return network;
 }
 
 Result<void> Supervisor::announce(sys::Fd first_client) {
@@ -96,7 +107,7 @@ Result<void> Supervisor::run() {
 }
 
 Result<void> Supervisor::start() {
-  Result<void> begun = open_network();
+  Result<void> begun = config_.starts_at_once ? Result<void>() : open_network();
   if (begun) {
     // On an error the runtime has undone everything itself.
     TRY_VOID(workload_->start());
@@ -137,6 +148,12 @@ Result<void> Supervisor::record_running() {
   return {};
 }
 
+void Supervisor::close_network() {
+  if (!nft_applied_ || config_.nft_on_stop.empty()) return;
+  [[maybe_unused]] Result<void> removed = sys::send_nft_batch(config_.nft_on_stop);
+  nft_applied_ = false;
+}
+
 // The runtime has undone the process and its cgroups; what is left is ours.
 void Supervisor::undo_start(const Error& error) {
   state_.started_ns = 0;
@@ -152,6 +169,7 @@ void Supervisor::abandon() {
   workload_->abandon();
   stdio_.close();
   ports_.close();
+  close_network();
   peers_.stop_listening();
   files_->remove_all();
   phase_ = Phase::kFinished;
@@ -215,9 +233,7 @@ void Supervisor::end() {
   state_.finished_ns = wall_clock_ns();
   [[maybe_unused]] Result<void> before = failpoint("monitor.exited");
   ports_.close();
-  if (nft_applied_ && !config_.nft_on_stop.empty()) {
-    [[maybe_unused]] Result<void> removed = sys::send_nft_batch(config_.nft_on_stop);
-  }
+  close_network();
   // Unwritten, the state says "running" without a lock: the next command finds the monitor lost,
   // and connected clients still hear the code.
   [[maybe_unused]] Result<void> written = files_->write(state_);

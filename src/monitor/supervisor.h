@@ -25,8 +25,8 @@ namespace wherry::monitor {
 
 class Supervisor {
  public:
-  // `network`: made for the container beforehand, or none.
-  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd network);
+  // `launcher`: the socket of monitor/permit.h, behind the configuration.
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -39,6 +39,7 @@ class Supervisor {
   enum class Phase { kPreparing, kCreated, kRunning, kDraining, kEnded, kFinished };
 
   Result<void> create_workload();
+  Result<sys::Fd> await_permit();
   Result<void> announce(sys::Fd first_client);
 
   // Clients.
@@ -55,6 +56,7 @@ class Supervisor {
   // Life.
   Result<void> start();
   Result<void> open_network();
+  void close_network();
   Result<void> record_running();
   void undo_start(const Error& error);
   void abandon();
@@ -75,7 +77,7 @@ class Supervisor {
 
   EventLoop loop_;
   MonitorConfig config_;
-  sys::Fd network_;  // until the container is in it
+  sys::Fd launcher_;  // until the workload is made
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

@@ -11,7 +11,7 @@
 namespace wherry::monitor {
 
 Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio,
-                                  const sys::Fd& network) {
+                                  const std::function<Result<sys::Fd>()>& permit) {
   Workload workload;
   if (config.exec) {
     workload.exec_options_ = std::move(config.exec->options);
@@ -26,7 +26,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.spec = &plan.spec;
   options.root = std::move(plan.root);
   options.stdio = stdio;
-  if (network) options.network = &network;
+  options.permit = permit;
   options.seccomp_filter = std::move(plan.seccomp_filter);
   options.link = std::move(plan.link);
   options.user = std::move(plan.user);

@@ -7,9 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
-#include "oci/runtime_spec.h"
-
 namespace wherry::oci {
 
 // On one line.
@@ -17,9 +14,5 @@ std::string dump_carried(const nlohmann::ordered_json& document);
 // After parsing `text` to `document`.
 void restore_carried(std::string_view text, nlohmann::ordered_json& document);
 void restore_carried(std::string_view text, nlohmann::json& document);
-
-// As to_json and parse_runtime_spec. In runtime_spec.cc.
-std::string to_carried_json(const RuntimeSpec& spec);
-Result<RuntimeSpec> parse_carried_spec(std::string_view text);
 
 }  // namespace wherry::oci

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/packed.h"
 #include "base/text.h"
-#include "oci/carried_json.h"
 #include "oci/runtime_spec_fields.h"
 
 namespace wherry::oci {
@@ -151,10 +151,13 @@ Result<RuntimeSpec> parse_runtime_spec(std::string_view text) {
   return read_spec(document);
 }
 
-Result<RuntimeSpec> parse_carried_spec(std::string_view text) {
-  TRY(json document, parse_bounded(text, "runtime configuration"));
-  restore_carried(text, document);
-  return read_spec(document);
+Result<RuntimeSpec> unpack_runtime_spec(std::string_view bytes) {
+  RuntimeSpec spec;
+  Unpacker unpacker(bytes);
+  fields(unpacker, spec);
+  TRY_VOID(unpacker.finish());
+  TRY_VOID(check(spec));
+  return spec;
 }
 
 Result<Process> parse_process(std::string_view text) {
@@ -177,8 +180,10 @@ std::string to_json(const RuntimeSpec& spec) {
   return writer_of(spec).text();
 }
 
-std::string to_carried_json(const RuntimeSpec& spec) {
-  return dump_carried(writer_of(spec).document());
+std::string pack(const RuntimeSpec& spec) {
+  Packer packer;
+  fields(packer, spec);
+  return packer.take();
 }
 
 std::string to_json(const Process& process) {

@@ -16,12 +16,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/packed.h"
 #include "oci/json_reader.h"
 
 namespace wherry::oci {
-
-template <typename T, typename U>
-concept Like = std::same_as<std::remove_const_t<T>, U>;
 
 // Every list of a document; with the limit of its size it bounds what a reader allocates.
 inline constexpr size_t kMaxListEntries = 65536;
@@ -179,7 +177,6 @@ class Writer {
   void refused(const char*) {}
 
   // JSON has no bytes that are not UTF-8: they become U+FFFD, as in every other engine.
-  const json& document() const { return object_; }
   std::string text() const { return object_.dump(-1, ' ', false, json::error_handler_t::replace); }
 
  private:

@@ -175,12 +175,16 @@ Result<Cgroup> Cgroup::make(const std::string& cgroups_path, bool fresh,
   const auto make_in = [&](const std::string& mount, bool cpuset, bool v2) -> Result<std::string> {
     std::string directory = mount + cgroups_path;
     const std::string parent = directory.substr(0, directory.rfind('/'));
-    if (v2 || ::access(parent.c_str(), F_OK) != 0)
+    if (v2) TRY_VOID(make_parents(mount, parts, cpuset, v2, rare));
+    Result<bool> made_now = make_directory(directory);
+    if (!made_now && made_now.error().errnum() == ENOENT) {
       TRY_VOID(make_parents(mount, parts, cpuset, v2, rare));
-    TRY(const bool made_now, make_directory(directory));
-    if (made_now) made.push_back(directory);
-    if (!made_now && fresh) TRY_VOID(replace_leftover(directory));
-    if (cpuset && (made_now || fresh)) TRY_VOID(inherit_cpuset(parent, directory));
+      made_now = make_directory(directory);
+    }
+    if (!made_now) return std::move(made_now.error());
+    if (*made_now) made.push_back(directory);
+    if (!*made_now && fresh) TRY_VOID(replace_leftover(directory));
+    if (cpuset && (*made_now || fresh)) TRY_VOID(inherit_cpuset(parent, directory));
     return directory;
   };
   for (Hierarchies::V1& hierarchy : hierarchies.v1) {
@@ -237,7 +241,23 @@ Result<Cgroup> Cgroup::adopt(const std::string& cgroups_path, const oci::Resourc
   return cgroup;
 }
 
+// One that is there in every hierarchy.
+Result<Cgroup> Cgroup::at(const std::string& cgroups_path) {
+  TRY_VOID(split_cgroups_path(cgroups_path));
+  TRY(Hierarchies hierarchies, find_hierarchies());
+  Cgroup cgroup;
+  cgroup.path_ = cgroups_path;
+  for (Hierarchies::V1& hierarchy : hierarchies.v1)
+    cgroup.v1_.push_back({.controllers = std::move(hierarchy.controllers),
+                          .directory = hierarchy.mount + cgroups_path,
+                          .join = {}});
+  if (!hierarchies.v2_mount.empty()) cgroup.v2_.directory = hierarchies.v2_mount + cgroups_path;
+  TRY_VOID(cgroup.open_joins());
+  return cgroup;
+}
+
 Result<Cgroup> Cgroup::ensure(const std::string& cgroups_path) {
+  if (Result<Cgroup> there = at(cgroups_path)) return there;
   TRY_CTX(Cgroup cgroup, make(cgroups_path, false, {}),
           fmt::format("cannot make the cgroup '{}'", cgroups_path));
   return cgroup;

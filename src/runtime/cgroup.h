@@ -103,6 +103,7 @@ class Cgroup {
   };
 
   Cgroup() = default;
+  static Result<Cgroup> at(const std::string& cgroups_path);
   static Result<Cgroup> make(const std::string& cgroups_path, bool fresh,
                              const std::vector<std::string>& rare);
   Result<void> check_memory_below(uint64_t limit) const;

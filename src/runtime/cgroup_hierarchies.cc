@@ -1,6 +1,9 @@
 #include "runtime/cgroup_hierarchies.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <set>
@@ -15,6 +18,9 @@ namespace {
 constexpr size_t kMountinfoLimit = 16 << 20;
 constexpr size_t kMaxDepth = 32;
 constexpr size_t kMaxName = 255;
+constexpr std::string_view kKindOfMount = " - cgroup";
+
+std::string known_mounts;  // of use_cgroup_mounts()
 
 // mountinfo writes space, tab, line end and backslash as \ooo.
 std::string unescape(std::string_view text) {
@@ -52,7 +58,7 @@ Hierarchies parse_hierarchies(std::string_view mountinfo) {
   Hierarchies result;
   std::set<std::string_view> seen;
   for (std::string_view line : split(mountinfo, '\n')) {
-    const size_t separator = line.find(" - cgroup");
+    const size_t separator = line.find(kKindOfMount);
     if (separator == std::string_view::npos) continue;
     const auto left = split(line.substr(0, separator), ' ');
     const auto right = split(line.substr(separator + 3), ' ');
@@ -72,10 +78,36 @@ Hierarchies parse_hierarchies(std::string_view mountinfo) {
   return result;
 }
 
-Result<Hierarchies> find_hierarchies() {
+Result<std::string> cgroup_mounts() {
   TRY_CTX(const std::string text, sys::read_file("/proc/self/mountinfo", kMountinfoLimit),
           "cannot find the cgroup hierarchies");
-  Hierarchies result = parse_hierarchies(text);
+  std::string lines;
+  for (std::string_view line : split(text, '\n'))
+    if (line.find(kKindOfMount) != std::string_view::npos) lines.append(line).append("\n");
+  return lines;
+}
+
+void use_cgroup_mounts(const std::string& lines) {
+  known_mounts = lines;
+}
+
+sys::Fd usual_v2_directory(const std::string& cgroups_path) {
+  for (const char* mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
+    Result<sys::Fd> directory = sys::open_file(mount + cgroups_path, O_RDONLY | O_DIRECTORY);
+    struct statfs status{};
+    if (directory && fstatfs(directory->get(), &status) == 0 &&
+        status.f_type == CGROUP2_SUPER_MAGIC)
+      return std::move(*directory);
+  }
+  return {};
+}
+
+Result<Hierarchies> find_hierarchies() {
+  std::string lines = known_mounts;
+  if (lines.empty()) {
+    TRY(lines, cgroup_mounts());
+  }
+  Hierarchies result = parse_hierarchies(lines);
   if (result.v1.empty() && result.v2_mount.empty()) {
     return Error(ErrorKind::kUnsupported, "no writable cgroup hierarchy is mounted")
         .set_hint("mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sys/fd.h"
 
 namespace wherry::runtime {
 
@@ -23,6 +24,15 @@ struct Hierarchies {
 // one hierarchy the first counts.
 Hierarchies parse_hierarchies(std::string_view mountinfo);
 Result<Hierarchies> find_hierarchies();
+
+// The lines of /proc/self/mountinfo that matter here. The kernel takes 0.1 ms to write them: who
+// starts a program that needs them at once has read them meanwhile.
+Result<std::string> cgroup_mounts();
+// find_hierarchies() answers from these lines, for this process and from now on.
+void use_cgroup_mounts(const std::string& lines);
+
+// The directory of a cgroup of version 2 where that is mounted as usual; empty: not there.
+sys::Fd usual_v2_directory(const std::string& cgroups_path);
 
 // An absolute cgroup path ("/wherry/<id>") split at '/'. Refused: the root itself, empty parts,
 // ".", "..", more than 32 parts, parts longer than 255 bytes or with a line end.

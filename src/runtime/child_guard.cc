@@ -50,9 +50,6 @@ Result<StageReport> hear_until_ready(Channel& channel,
   }
 }
 
-namespace {
-
-// The rest of the conversation after kStart: its end is the execve.
 Result<void> hear_execve(Channel& channel, const std::function<Result<void>(int)>& take_listener) {
   TRY(std::optional<Message> message, channel.receive());
   if (message && message->type == MessageType::kListener && take_listener) {
@@ -66,8 +63,6 @@ Result<void> hear_execve(Channel& channel, const std::function<Result<void>(int)
   if (message->type != MessageType::kFailed) return unexpected();
   return std::move(*message->error);
 }
-
-}  // namespace
 
 Result<void> start_stage(Channel& channel, const std::function<Result<void>(int)>& take_listener) {
   TRY_VOID(channel.send(MessageType::kStart));

@@ -29,6 +29,10 @@ Result<StageReport> hear_until_ready(
 Result<void> start_stage(Channel& channel,
                          const std::function<Result<void>(int)>& take_listener = nullptr);
 
+// The second half of start_stage, for a stage that has been sent kStart.
+Result<void> hear_execve(Channel& channel,
+                         const std::function<Result<void>(int)>& take_listener = nullptr);
+
 // As start_stage over a connection to a start socket; kConflict when somebody else was first.
 Result<void> start_waiting_stage(Channel& channel,
                                  const std::function<Result<void>(int)>& take_listener);

@@ -53,6 +53,7 @@ struct Container::State {
   sys::Fd console;
   sys::Fd holder;  // of make_scope's placeholder
   std::vector<std::string> warnings;
+  bool permitted = false;
   bool reaped = false;
 
   // The steps of create(), in their order.
@@ -60,11 +61,13 @@ struct Container::State {
   Result<void> make_scope(const CreateOptions& options);
   void end_holder();
   Result<InitPlan> open_host_side(const CreateOptions& options, const CreatePlan& plan);
+  Result<void> await_permit(InitPlan& init);
   Result<void> clone_init(InitPlan& init);
   Result<void> prepare_mapped_child(const InitPlan& init);
-  Result<sys::Fd> open_network(const CreateOptions& options, const CreatePlan& plan) const;
-  Result<void> link_network(const CreateOptions& options, const CreatePlan& plan);
+  Result<sys::Fd> open_network(const InitPlan& init) const;
+  Result<void> link_network(const InitPlan& init);
   Result<void> run_runtime_hooks(const CreateOptions& options);
+  Result<void> let_go();
   Result<void> hear_init(const CreateOptions& options);
 
   void blame_memory(Error& error) const;
@@ -114,10 +117,6 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
     TRY_CTX(sys::Fd fd, sys::open_file(joined.path, O_RDONLY), "cannot join a namespace");
     init.joined.emplace_back(joined.type, std::move(fd));
   }
-  if (is_network_made(options, plan.namespaces)) {
-    TRY(sys::Fd made, options.network->dup());
-    init.joined.emplace_back(CLONE_NEWNET, std::move(made));
-  }
   if (plan.namespaces.has(CLONE_NEWUSER)) {
     TRY(init.host_devices, open_host_devices(plan.devices));
     TRY(init.host_null, sys::clone_mount_of("/dev/null", false));
@@ -125,6 +124,18 @@ Result<InitPlan> Container::State::open_host_side(const CreateOptions& options,
   }
   TRY_VOID(failpoint("runtime.create.root"));
   return init;
+}
+
+Result<void> Container::State::await_permit(InitPlan& init) {
+  if (!init.options->permit) return {};
+  TraceScope trace("runtime.permit");
+  TRY(sys::Fd network, init.options->permit());
+  permitted = true;
+  const NamespacePlan& namespaces = init.plan->namespaces;
+  init.network_made =
+      network && namespaces.is_fresh(CLONE_NEWNET) && !namespaces.has(CLONE_NEWUSER);
+  if (init.network_made) init.joined.emplace_back(CLONE_NEWNET, std::move(network));
+  return failpoint("runtime.create.permitted");
 }
 
 Result<void> Container::State::clone_init(InitPlan& init) {
@@ -163,19 +174,19 @@ Result<void> Container::State::prepare_mapped_child(const InitPlan& init) {
   return channel.send(MessageType::kUsersMapped);
 }
 
-// A joined namespace by its own name: the child may not have entered it yet.
-Result<sys::Fd> Container::State::open_network(const CreateOptions& options,
-                                               const CreatePlan& plan) const {
-  if (is_network_made(options, plan.namespaces)) return options.network->dup();
-  for (const JoinedNamespace& joined : plan.namespaces.joined)
-    if (joined.type == CLONE_NEWNET) return sys::open_file(joined.path, O_RDONLY);
+// Not the child's where it joins one: it may not have entered it yet.
+Result<sys::Fd> Container::State::open_network(const InitPlan& init) const {
+  for (const auto& [type, fd] : init.joined)
+    if (type == CLONE_NEWNET) return fd.dup();
   return sys::open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
 }
 
-Result<void> Container::State::link_network(const CreateOptions& options, const CreatePlan& plan) {
+Result<void> Container::State::link_network(const InitPlan& init) {
+  const CreateOptions& options = *init.options;
+  const CreatePlan& plan = *init.plan;
   if (!options.link && plan.net_devices.empty()) return {};
   TraceScope trace("runtime.link");
-  TRY(const sys::Fd netns, open_network(options, plan));
+  TRY(const sys::Fd netns, open_network(init));
   if (options.link)
     TRY_VOID_CTX(sys::create_veth(*options.link, netns.get()), "cannot connect the network");
   for (const auto& [name, inside] : plan.net_devices)
@@ -192,6 +203,10 @@ Result<void> Container::State::run_runtime_hooks(const CreateOptions& options) {
   TRY_VOID(run_hooks("prestart", hooks.prestart, told));
   TRY_VOID(run_hooks("createRuntime", hooks.create_runtime, told));
   return failpoint("runtime.create.hooks");
+}
+
+Result<void> Container::State::let_go() {
+  return permitted ? channel.send(MessageType::kStart) : Result<void>();
 }
 
 Result<void> Container::State::hear_init(const CreateOptions& options) {
@@ -237,15 +252,20 @@ Result<Container> Container::create(const CreateOptions& options) {
   auto build = [&]() -> Result<void> {
     TRY_VOID(state->make_cgroup(options));
     TRY(InitPlan init, state->open_host_side(options, plan));
+    TRY_VOID(state->await_permit(init));
     TRY_VOID(state->clone_init(init));
-    Result<void> linked = state->link_network(options, plan);
+    Result<void> linked = state->link_network(init);
     // An init that is gone has said why: its word is the cause, the missing namespace a
     // consequence.
     if (!linked && !state->channel.peer_gone()) return linked;
+    // The last word to the init: before it asks where nothing comes between.
+    const bool nothing_between = !options.link && options.spec->hooks.prestart.empty() &&
+                                 options.spec->hooks.create_runtime.empty();
+    if (nothing_between) TRY_VOID(state->let_go());
     TRY_VOID(state->hear_init(options));
     // The init has brought its end up: its first packet must not be lost.
     if (options.link) TRY_VOID_CTX(sys::settle_link(*options.link), "cannot connect the network");
-    return {};
+    return nothing_between ? Result<void>() : state->let_go();
   };
   Result<void> built = build();
   state->end_holder();
@@ -258,7 +278,7 @@ Result<void> Container::start() {
   TraceScope trace("runtime.start");
   auto run = [&]() -> Result<void> {
     TRY_VOID(failpoint("runtime.start"));
-    return start_stage(state_->channel);
+    return state_->permitted ? hear_execve(state_->channel) : start_stage(state_->channel);
   };
   Result<void> started = run();
   if (!started) return with_undo(std::move(started.error()), state_->undo());

@@ -86,10 +86,12 @@ struct CreateOptions {
   const oci::RuntimeSpec* spec = nullptr;  // borrowed during create()
   RootSource root;
   Stdio stdio;
-  // A network namespace that was made for this container beforehand, for where the specification
-  // wants a new one; it is not looked at for a container with a user namespace, to which its own
-  // would have to belong. Borrowed; null: none.
-  const sys::Fd* network = nullptr;
+  // Waits until the container may be started; asked just before the init is cloned. With one the
+  // init executes its program as soon as it is ready, and start() only hears of it. It gives a
+  // network namespace made for this container, for where the specification wants a new one, or
+  // none; not looked at for a container with a user namespace, to which its own would have to
+  // belong.
+  std::function<Result<sys::Fd>()> permit;
   // A compiled seccomp filter (array of sock_filter as bytes). Empty: none.
   std::string seccomp_filter;
   // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared

@@ -57,12 +57,6 @@ struct ProcessPlan {
   }
 };
 
-// Whether its new network namespace is CreateOptions::network.
-inline bool is_network_made(const CreateOptions& options, const NamespacePlan& namespaces) {
-  return options.network != nullptr && namespaces.is_fresh(CLONE_NEWNET) &&
-         !namespaces.has(CLONE_NEWUSER);
-}
-
 struct CreatePlan {
   NamespacePlan namespaces;
   std::vector<MountStep> mounts;

@@ -22,7 +22,8 @@ struct InitPlan {
   // In a user namespace: what stands in for device nodes, and for the masks' null device.
   std::vector<sys::Fd> host_devices;
   sys::Fd host_null;
-  std::vector<std::pair<int, sys::Fd>> joined;  // namespaces with a path: type and fd
+  std::vector<std::pair<int, sys::Fd>> joined;  // namespaces that are there: type and fd
+  bool network_made = false;                    // the new network namespace is among them
 };
 
 // Clones the init into its namespaces, those to join included as far as a child is born into them.

@@ -24,8 +24,7 @@ sys::CloneOptions options_for(const InitPlan& init) {
   sys::CloneOptions clone;
   clone.namespaces =
       init.plan->namespaces.fresh & ~uint64_t{CLONE_NEWCGROUP} & ~uint64_t{CLONE_NEWTIME};
-  if (is_network_made(*init.options, init.plan->namespaces))
-    clone.namespaces &= ~uint64_t{CLONE_NEWNET};
+  if (init.network_made) clone.namespaces &= ~uint64_t{CLONE_NEWNET};
   return clone;
 }
 

@@ -1,5 +1,6 @@
 // A container's life under its monitor, as clients and later commands see it.
 #include "kernel/monitor/monitor_fixture.h"
+#include "sys/clone.h"
 
 namespace wherry::monitor {
 namespace {
@@ -157,7 +158,7 @@ TEST_F(LifeTest, LeavesNoTraceWhenTheClientVanishesBeforeStart) {
 TEST_F(LifeTest, AMonitorOnStandbyEndsWhenNobodyNeedsIt) {
   pid_t pid = 0;
   {
-    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", true});
+    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
     ASSERT_TRUE(standby);
     pid = standby->pid();
     EXPECT_TRUE(sys::process_start_time(pid));
@@ -168,7 +169,7 @@ TEST_F(LifeTest, AMonitorOnStandbyEndsWhenNobodyNeedsIt) {
 
 TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
   setenv("WHERRY_FAILPOINT", "monitor.standby:eio", 1);
-  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", true});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
   unsetenv("WHERRY_FAILPOINT");
   ASSERT_TRUE(standby);
   wait_for_end(pidfd(standby->pid()));
@@ -179,22 +180,58 @@ TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
 }
 
-TEST_F(LifeTest, AMonitorOnStandbyGivesTheContainerANetworkOfItsOwn) {
-  char host[64] = "";
-  ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInTheNetworkThatWasMadeMeanwhile) {
+  char made[64] = "";
   for (bool own_network : {true, false}) {
-    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", own_network});
-    ASSERT_TRUE(standby);
     MonitorConfig looks = shell("busybox readlink /proc/self/ns/net; busybox ip link show lo");
-    Result<Client> client = Client::launch(looks, std::move(*standby));
+    looks.starts_at_once = true;
+    const auto permit = [&]() -> Result<sys::Fd> {
+      if (!own_network) return sys::Fd();
+      EXPECT_FALSE(sys::exists_at(run_dir_.get(), "state.json")) << "nothing has run yet";
+      TRY(sys::Fd network, sys::make_network_namespace());
+      const std::string link = "/proc/self/fd/" + std::to_string(network.get());
+      EXPECT_GT(readlink(link.c_str(), made, sizeof made - 1), 0);
+      return network;
+    };
+    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
+    ASSERT_TRUE(standby);
+    Result<Client> client =
+        Client::run(looks, std::move(*standby), {WatchExit{}, Attach{}}, permit);
     ASSERT_TRUE(client) << client.error().message();
-    ASSERT_TRUE(client->send(Attach{}));
-    ASSERT_TRUE(client->call(Start{}));
+    EXPECT_EQ(client->welcome().status, "created");
     const std::string out = until_exit(*client).out;
-    EXPECT_EQ(out.find(host), out.npos) << out;
+    EXPECT_EQ(out.find(made) == 0, own_network) << out;
     EXPECT_NE(out.find("LOOPBACK,UP"), out.npos) << out;
     EXPECT_EQ(client->receive().error().kind(), ErrorKind::kUnavailable);
   }
+}
+
+TEST_F(LifeTest, LeavesNoTraceOfALaunchThatIsCalledOff) {
+  MonitorConfig wanted = shell("echo ran > /dev/shm/x; sleep 1000");
+  wanted.starts_at_once = true;
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
+  ASSERT_TRUE(standby);
+  Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}}, [] {
+    return Result<sys::Fd>(Error(ErrorKind::kConflict, "somebody was faster"));
+  });
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().message(), "somebody was faster");
+  EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+  EXPECT_EQ(runtime::cgroup_frozen(cgroup_ + "/c").value_or(true), false);
+}
+
+TEST_F(LifeTest, TellsWhyAProgramThatWasPermittedCannotStart) {
+  sys::Fd file = *sys::open_file(directory_ + "/root/bin/garbage", O_WRONLY | O_CREAT, 0755);
+  ASSERT_TRUE(sys::write_all(file.get(), "\x01\x02\x03"));
+  file.reset();
+  MonitorConfig wanted = config({"garbage"});
+  wanted.starts_at_once = true;
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
+  ASSERT_TRUE(standby);
+  Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}},
+                                      [] { return Result<sys::Fd>(sys::Fd()); });
+  ASSERT_FALSE(client);
+  EXPECT_NE(client.error().message().find("garbage"), std::string::npos);
 }
 
 TEST_F(LifeTest, RefusesASecondMonitorForOneRunDirectory) {

@@ -55,7 +55,7 @@ TEST_F(ContainerLife, EntersANetworkNamespaceThatWasMadeForItWhereItWantsANewOne
   sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   for (bool wants_one : {true, false}) {
     auto wanted = options();
-    wanted.network = &network;
+    wanted.permit = [&] { return network.dup(); };
     wanted.stdio = {null.get(), null.get(), null.get()};
     ASSERT_RAN(container, Container::create(wanted));
     EXPECT_EQ(number_of("/proc/" + std::to_string(container.pid()) + "/ns/net"),

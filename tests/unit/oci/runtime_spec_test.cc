@@ -145,6 +145,27 @@ TEST(RuntimeSpec, EveryFieldSurvivesARoundTrip) {
   EXPECT_EQ(parsed->annotations.at("linux"), "free");
 }
 
+TEST(RuntimeSpec, EveryFieldSurvivesBeingPacked) {
+  RuntimeSpec spec = full_spec();
+  spec.process.env.emplace_back("X=\xff");
+  const std::string bytes = pack(spec);
+  const auto unpacked = unpack_runtime_spec(bytes);
+  ASSERT_TRUE(unpacked) << unpacked.error().message();
+  EXPECT_EQ(pack(*unpacked), bytes);
+  EXPECT_EQ(to_json(*unpacked), to_json(spec));
+  EXPECT_EQ(unpacked->process.env.back(), "X=\xff");
+}
+
+TEST(RuntimeSpec, WhatIsPackedIsCheckedAsTextIs) {
+  RuntimeSpec spec = full_spec();
+  spec.process.cwd = "relative";
+  EXPECT_NE(unpack_runtime_spec(pack(spec)).error().message().find("process.cwd"),
+            std::string::npos);
+  const std::string bytes = pack(full_spec());
+  for (size_t length = 0; length < bytes.size(); ++length)
+    EXPECT_FALSE(unpack_runtime_spec(bytes.substr(0, length))) << length;
+}
+
 TEST(RuntimeSpec, TheLayoutIsTheSpecifications) {
   RuntimeSpec spec;
   spec.root_path = "rootfs";

@@ -1,0 +1,113 @@
+#include "monitor/permit.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+namespace wherry::monitor {
+namespace {
+
+constexpr uint64_t kMaxDocument = 16u << 20;
+constexpr char kPermit = 'p';
+
+bool send_bytes(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return true;
+}
+
+// How much of it came before the end.
+Result<size_t> receive_bytes(int socket, char* out, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    ssize_t got = recv(socket, out + done, size - done, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno(errno, "cannot read the monitor's configuration");
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+Error cut_short() {
+  return Error(ErrorKind::kCorrupt, "the monitor's configuration is cut short");
+}
+
+sys::Fd received_fd(msghdr& message) {
+  const cmsghdr* part = CMSG_FIRSTHDR(&message);
+  if (part == nullptr || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+      part->cmsg_len != CMSG_LEN(sizeof(int)))
+    return {};
+  int fd = -1;
+  memcpy(&fd, CMSG_DATA(part), sizeof fd);
+  return sys::Fd(fd);
+}
+
+}  // namespace
+
+void send_document(int socket, std::string_view document) {
+  const uint64_t size = document.size();
+  const std::string_view header(reinterpret_cast<const char*>(&size), sizeof size);
+  if (send_bytes(socket, header)) send_bytes(socket, document);
+}
+
+Result<std::optional<std::string>> receive_document(int socket) {
+  uint64_t size = 0;
+  TRY(const size_t header, receive_bytes(socket, reinterpret_cast<char*>(&size), sizeof size));
+  if (header == 0) return std::optional<std::string>();
+  if (header < sizeof size) return cut_short();
+  if (size > kMaxDocument)
+    return Error(ErrorKind::kCorrupt, "the monitor's configuration is too large");
+  std::string document(size, '\0');
+  TRY(const size_t got, receive_bytes(socket, document.data(), size));
+  if (got < size) return cut_short();
+  return std::optional(std::move(document));
+}
+
+void send_permit(int socket, const sys::Fd& network) {
+  char word = kPermit;
+  iovec part{&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (network) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = network.get();
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
+}
+
+Result<sys::Fd> receive_permit(int socket) {
+  char word = 0;
+  iovec part{&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = 0;
+  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return Error::from_errno(errno, "cannot wait for the permit to start");
+  if (got == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
+  sys::Fd network = received_fd(message);
+  if (word != kPermit) return Error(ErrorKind::kCorrupt, "the permit to start is not one");
+  return network;
+}
+
+}  // namespace wherry::monitor

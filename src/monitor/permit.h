@@ -1,0 +1,27 @@
+// The launcher's end of a launch: what is mounted for cgroups (runtime/cgroup_hierarchies.h) as
+// soon as the monitor is spawned, its configuration, and later the permit to start.
+//
+// Over one stream socket. The monitor works on the configuration while the launcher still does
+// what the container needs beside it; the permit says that all is there, and brings the network
+// namespace that was made meanwhile. A socket that closes without one calls the launch off.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sys/fd.h"
+
+namespace wherry::monitor {
+
+// A monitor that has ended meanwhile is no error here: it has said why on the other socket.
+void send_document(int socket, std::string_view document);
+// nullopt: the socket closed without one.
+Result<std::optional<std::string>> receive_document(int socket);
+
+// `network` may be empty.
+void send_permit(int socket, const sys::Fd& network);
+// kUnavailable: the launch was called off.
+Result<sys::Fd> receive_permit(int socket);
+
+}  // namespace wherry::monitor
