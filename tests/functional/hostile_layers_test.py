@@ -85,7 +85,7 @@ class HostileLayers(FunctionalTest):
 
     def test_load(self):
         def bring(tar):
-            layout = archives.oci_layout([images.busybox_tar().read_bytes(), tar], f"docker.io/library/{self.made}")
+            layout = archives.oci_layout([tar], f"docker.io/library/{self.made}")
             (self.work / "image.tar").write_bytes(layout.bytes())
             return "load", "-i", self.work / "image.tar"
         self.each(bring)
@@ -96,7 +96,7 @@ class HostileLayers(FunctionalTest):
             self.made = f"{registry.host}/made:test"
 
             def bring(tar):
-                repository.add_image("test", [images.busybox_tar().read_bytes(), tar])
+                repository.add_image("test", [tar])
                 return "pull", self.made
             self.each(bring)
 
