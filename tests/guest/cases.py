@@ -161,6 +161,23 @@ equal $code 1
 echo "$out" | grep -q "cannot make a file system of type 'erofs'\|no file system 'erofs'"
 echo good
 """),
+    Case("damage in a checkout is found and made good on kernel 6.1", r"""
+printf 'FROM busybox:test\nRUN echo right > /file\n' | $w build -q -t marked -
+equal "$($w run --rm marked cat /file)" right
+root=$($w info -f '{{.DockerRootDir}}')
+file=$(ls $root/trees/*.farm/file)
+touch -r $file /root/time
+printf 'wrong\n' > $file
+touch -r /root/time $file
+code=0; out=$($w fsck --quick) || code=$?
+equal $code 1
+echo "$out" | grep -q "'file' has another content"
+equal "$($w run --rm marked cat /file)" right
+$w fsck
+ls $root/trees/*.farm.aside.* > /dev/null
+$w rmi marked
+echo good
+"""),
     Case("pause freezes on cgroup v2 and unpause thaws", r"""
 $w run -d --name ticking busybox:test sh -c 'while :; do echo tick >> /ticks; sleep 0.01; done'
 g=$(group ticking)
