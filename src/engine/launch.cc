@@ -25,6 +25,7 @@
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
 #include "sys/process.h"
+#include "sys/rtnetlink.h"
 #include "sys/sha256.h"
 
 namespace wherry::engine {
@@ -134,7 +135,7 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
     // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
     const std::string& network = record.host_config.network_mode;
     if (network != "bridge" && network != "none") return sys::Fd();
-    return sys::make_network_namespace();
+    return sys::make_network_namespace([] { return sys::configure_links(nullptr); });
   };
   TraceScope launching("engine.launch.monitor");
   TRY_CTX(sys::FileLock cgroups,
