@@ -31,13 +31,15 @@ void disregard_signals() {
     sigaction(number, &action, nullptr);
 }
 
-// What can be done before the configuration is there.
+// What can be done before the configuration is there: of the two cgroups the one that will be
+// waited for. Our own can be entered while a container's init is at work.
 Result<runtime::PreparedCgroup> stand_by(const std::string& engine_cgroup,
                                          const std::string& container_cgroup) {
-  if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
   runtime::PreparedCgroup made;
   if (!container_cgroup.empty()) {
     TRY(made, runtime::PreparedCgroup::make(container_cgroup));
+  } else if (!engine_cgroup.empty()) {
+    TRY_VOID(runtime::enter_cgroup(engine_cgroup));
   }
   TRY_VOID(failpoint("monitor.standby"));
   return made;
@@ -84,7 +86,8 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
   if (!spare) return report(client.get(), std::move(spare.error()));
 
   Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher),
-                        std::move(*cgroup));
+                        std::move(*cgroup),
+                        container_cgroup.empty() ? std::string() : engine_cgroup);
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

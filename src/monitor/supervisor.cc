@@ -29,11 +29,12 @@ bool has_terminal(const MonitorConfig& config) {
 }  // namespace
 
 Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
-                       runtime::PreparedCgroup cgroup)
+                       runtime::PreparedCgroup cgroup, std::string engine_cgroup)
     : loop_(std::move(loop)),
       config_(std::move(config)),
       launcher_(std::move(launcher)),
       cgroup_(std::move(cgroup)),
+      engine_cgroup_(std::move(engine_cgroup)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -70,14 +71,23 @@ Result<void> Supervisor::create_workload() {
   std::function<Result<sys::Fd>()> permit;
   if (config_.starts_at_once) permit = [this] { return await_permit(); };
   runtime::PreparedCgroup cgroup = std::move(cgroup_);
-  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), cgroup, permit));
+  // Nothing waits for it while the init makes itself ready.
+  const auto meanwhile = [this] { return enter_engine_cgroup(); };
+  TRY(Workload workload,
+      Workload::create(config_, stdio_.program_ends(), cgroup, permit, meanwhile));
   workload_.emplace(std::move(workload));
+  TRY_VOID(enter_engine_cgroup());
   launcher_.reset();
   warnings_ = workload_->warnings();
   if (workload_->is_exec()) return failpoint("monitor.created");
   stdio_.close_program_ends();
   if (terminal_) stdio_.use_console(workload_->take_console());
   return failpoint("monitor.created");
+}
+
+Result<void> Supervisor::enter_engine_cgroup() {
+  if (engine_cgroup_.empty()) return {};
+  return runtime::enter_cgroup(std::exchange(engine_cgroup_, {}));
 }
 
 // From here on the program may run at any moment: what is published must be there.

@@ -25,9 +25,10 @@ namespace wherry::monitor {
 
 class Supervisor {
  public:
-  // `launcher`: the socket of monitor/permit.h, behind the configuration.
-  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
-             runtime::PreparedCgroup cgroup);
+  // `launcher`: the socket of monitor/permit.h, behind the configuration. `engine_cgroup`: where
+  // this process is to live, when it is not there yet.
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher, runtime::PreparedCgroup cgroup,
+             std::string engine_cgroup);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -41,6 +42,7 @@ class Supervisor {
 
   Result<void> create_workload();
   Result<sys::Fd> await_permit();
+  Result<void> enter_engine_cgroup();
   Result<void> announce(sys::Fd first_client);
 
   // Clients.
@@ -80,6 +82,7 @@ class Supervisor {
   MonitorConfig config_;
   sys::Fd launcher_;                // until the workload is made
   runtime::PreparedCgroup cgroup_;  // likewise
+  std::string engine_cgroup_;       // until we are in it
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

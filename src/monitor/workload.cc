@@ -12,7 +12,8 @@ namespace wherry::monitor {
 
 Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio,
                                   runtime::PreparedCgroup& cgroup,
-                                  const std::function<Result<sys::Fd>()>& permit) {
+                                  const std::function<Result<sys::Fd>()>& permit,
+                                  const std::function<Result<void>()>& meanwhile) {
   Workload workload;
   if (config.exec) {
     workload.exec_options_ = std::move(config.exec->options);
@@ -29,6 +30,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.stdio = stdio;
   options.cgroup = &cgroup;
   options.permit = permit;
+  options.meanwhile = meanwhile;
   options.seccomp_filter = std::move(plan.seccomp_filter);
   options.link = std::move(plan.link);
   options.user = std::move(plan.user);

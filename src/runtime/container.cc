@@ -266,6 +266,7 @@ Result<Container> Container::create(const CreateOptions& options) {
     const bool nothing_between = !options.link && options.spec->hooks.prestart.empty() &&
                                  options.spec->hooks.create_runtime.empty();
     if (nothing_between) TRY_VOID(state->let_go());
+    if (options.meanwhile) TRY_VOID(options.meanwhile());
     TRY_VOID(state->hear_init(options));
     // The init has brought its end up: its first packet must not be lost.
     if (options.link) TRY_VOID_CTX(sys::settle_link(*options.link), "cannot connect the network");

@@ -115,6 +115,8 @@ struct CreateOptions {
   // none; not looked at for a container with a user namespace, to which its own would have to
   // belong.
   std::function<Result<sys::Fd>()> permit;
+  // What the caller has to do anyway, done while the init makes itself ready.
+  std::function<Result<void>()> meanwhile;
   // A compiled seccomp filter (array of sock_filter as bytes). Empty: none.
   std::string seccomp_filter;
   // Veth into a bridge; nullopt: only loopback in a new network namespace, or nothing in a shared
