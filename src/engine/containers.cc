@@ -105,7 +105,7 @@ Result<LocalEngine::Draft> LocalEngine::draft(const CreateRequest& request) {
           "cannot read the configuration of image '" + request.config.image + "'");
   Draft draft{{}, std::move(image), {}};
   ContainerRecord& record = draft.record;
-  record.id = standby_ ? standby_->container_id() : random_id();
+  record.id = advance_ ? advance_->id() : random_id();
   record.name = request.name;
   record.created = format_rfc3339(wall_clock_ns());
   record.image_id = draft.image.id.str();
@@ -184,10 +184,15 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   bool throw_away = record.host_config.auto_remove;
   auto durability =
       throw_away && attach ? state::Durability::kRelaxed : state::Durability::kDurable;
-  TRY(sys::FileLock lock, lock_container(record.id));
+  if (!advance_) {
+    TRY(Advance advance, begin_run(fds_, paths_, record.id));
+    advance_.emplace(std::move(advance));
+  }
+  Advance::Parts begun = std::move(*advance_).use();
+  advance_.reset();
+  standby_ = std::move(begun.standby);
   auto forget = on_exit([&] { drop_lock_file(record.id); });
-  TRY(sys::Fd run_dir, make_run_dir(fds_.run_containers.get(), record.id, StartMarker::kRun));
-  // From here on a kill leaves the marker, and the next command takes everything back.
+  // From here on it is ours to take back; a kill leaves the marker, and the next command does.
   auto undo = on_exit([&] { undo_run(record); });
   // Recorded as running at once, so that one sync is enough: what a reboot finds was running.
   record.state.status = "running";
@@ -206,8 +211,8 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   // Volumes get their directories when they are known.
   if (std::ranges::any_of(record.mounts, [](const MountPoint& m) { return m.type == "volume"; }))
     TRY_VOID(record_it());
-  Result<std::unique_ptr<Session>> session = launch(record, draft.image, run_dir.get(), attach,
-                                                    {rows, columns}, draft.warnings, record_it);
+  Result<std::unique_ptr<Session>> session = launch(
+      record, draft.image, begun.run_dir.get(), attach, {rows, columns}, draft.warnings, record_it);
   if (!session) {
     if (refused) return std::move(*refused);
     if (throw_away) return std::move(session.error());
@@ -219,7 +224,7 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   }
   undo.release();
   forget.release();
-  TRY_VOID(clear_marker(run_dir.get()));
+  TRY_VOID(clear_marker(begun.run_dir.get()));
   TRY_VOID(failpoint("engine.run.acknowledged"));
   return RunResult{record.id, std::move(*session), std::move(draft.warnings)};
 }

@@ -25,6 +25,7 @@
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
 #include "sys/process.h"
+#include "sys/rtnetlink.h"
 #include "sys/sha256.h"
 
 namespace wherry::engine {
@@ -134,7 +135,7 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
     // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
     const std::string& network = record.host_config.network_mode;
     if (network != "bridge" && network != "none") return sys::Fd();
-    return sys::make_network_namespace();
+    return sys::make_network_namespace([] { return sys::configure_links(nullptr); });
   };
   TraceScope launching("engine.launch.monitor");
   TRY_CTX(sys::FileLock cgroups,
@@ -155,14 +156,22 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
 }
 
 Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
-                                                    const std::string& id) {
+                                                    const std::string& id, bool with_cgroup) {
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Standby::spawn({id, paths.cgroup_parent + "/engine"});
+  return monitor::Standby::spawn(
+      {.container_id = id,
+       .engine_cgroup = paths.cgroup_parent + "/engine",
+       .container_cgroup = with_cgroup ? paths.cgroup(id) : std::string()});
+}
+
+Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id) {
+  return Advance::make(id, {fds.run_containers.get(), fds.locks.get(), paths.cgroup(id)},
+                       [&] { return spawn_standby(fds, paths, id, true); });
 }
 
 Result<monitor::Standby> LocalEngine::take_standby(const std::string& id) {
-  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id);
+  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id, false);
   monitor::Standby standby = std::move(*standby_);
   standby_.reset();
   return standby;

@@ -8,10 +8,14 @@
 #include "engine/local_engine.h"
 #include "engine/reserve.h"
 #include "sys/file.h"
+#include "sys/populate.h"
 #include "sys/sha256.h"
 
 namespace wherry::engine {
 namespace {
+
+// What a container's run takes.
+constexpr size_t kHeap = 256 << 10;
 
 constexpr const char* kDefaultRoot = "/var/lib/wherry";
 
@@ -54,6 +58,7 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
     return Error(ErrorKind::kPermissionDenied,
                  "permission denied: containers need root on this machine")
         .set_hint("run the command with sudo, or as root");
+  sys::populate_heap(kHeap);
   Fds fds;
   for (const std::string* root : {&options.root, &options.run_root})
     if (!root->starts_with('/'))
@@ -65,23 +70,24 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(fds.run_containers, sys::make_dir_at(fds.run.get(), "containers", 0700));
   TRY(fds.locks, sys::make_dir_at(fds.run.get(), "locks", 0700));
   TRY(Paths paths, resolve_paths(options));
-  std::optional<monitor::Standby> standby;
+  std::optional<Advance> advance;
   if (options.runs_next) {
-    TRY(standby, spawn_standby(fds, paths, random_id()));
+    TRY(Advance made, begin_run(fds, paths, random_id()));
+    advance.emplace(std::move(made));
   }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));
   return std::unique_ptr<Engine>(new LocalEngine(options, std::move(paths), std::move(fds),
-                                                 std::move(database), std::move(standby)));
+                                                 std::move(database), std::move(advance)));
 }
 
 LocalEngine::LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database,
-                         std::optional<monitor::Standby> standby)
+                         std::optional<Advance> advance)
     : options_(std::move(options)),
       paths_(std::move(paths)),
       fds_(std::move(fds)),
       database_(std::move(database)),
       networks_(database_, fds_.run.get(), paths_.tag),
-      standby_(std::move(standby)) {}
+      advance_(std::move(advance)) {}
 
 Result<store::Store*> LocalEngine::store() {
   if (!store_) {

@@ -24,7 +24,7 @@ struct LocalOptions {
   uint64_t max_layer_entries = store::kDefaultLayerEntries;
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
-  bool runs_next = false;     // a container is run next: its monitor is started at once
+  bool runs_next = false;     // a container is run next: what it needs anyway is made at once
 };
 
 // Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/advance.h"
 #include "engine/build_host.h"
 #include "engine/engine.h"
 #include "engine/local.h"
@@ -132,7 +133,7 @@ class LocalEngine final : public Engine, public BuildHost {
     sys::Fd run, run_containers, locks;  // below the run root
   };
   LocalEngine(LocalOptions options, Paths paths, Fds fds, state::Database database,
-              std::optional<monitor::Standby> standby);
+              std::optional<Advance> advance);
 
   // --- local.cc
   Result<store::Store*> store();
@@ -167,7 +168,8 @@ class LocalEngine final : public Engine, public BuildHost {
   // Both under the lock that keeps a cgroup from going before the monitor or the container is in
   // it.
   static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
-                                                const std::string& id);
+                                                const std::string& id, bool with_cgroup);
+  static Result<Advance> begin_run(const Fds& fds, const Paths& paths, const std::string& id);
   Result<monitor::Standby> take_standby(const std::string& id);
   Result<monitor::Client> launch_monitor(const monitor::MonitorConfig& config);
   Result<void> remove_idle_cgroups();
@@ -256,7 +258,8 @@ class LocalEngine final : public Engine, public BuildHost {
   state::Database database_;
   std::optional<store::Store> store_;
   network::Networks networks_;
-  std::optional<monitor::Standby> standby_;  // for the container that will be run next
+  std::optional<Advance> advance_;           // of the container that will be run next
+  std::optional<monitor::Standby> standby_;  // and its monitor, once it is being run
   // Clients of runs that this process settles, by container id.
   std::map<std::string, std::weak_ptr<monitor::Client>> settling_;
 };

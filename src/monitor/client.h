@@ -21,8 +21,8 @@ class Client {
   // With one that is spawned now.
   static Result<Client> launch(const MonitorConfig& config, const std::string& engine_cgroup);
   // As launch, and the program runs: the answer to Start is there too. `first` is said before
-  // Start. While the monitor works on the container `permit` does what is left to do for it; its
-  // error calls the launch off, else it gives the container's network namespace or none
+  // Start. While the monitor works on the container `permit` does what must be done before anything
+  // runs, and gives the container's network namespace or none; its error calls the launch off
   // (monitor/permit.h). `config.starts_at_once` must be set.
   static Result<Client> run(const MonitorConfig& config, Standby standby,
                             const std::vector<Message>& first,

@@ -32,10 +32,15 @@ void disregard_signals() {
 }
 
 // What can be done before the configuration is there.
-Result<void> stand_by(const std::string& engine_cgroup, const std::string& cgroup_mounts) {
-  runtime::use_cgroup_mounts(cgroup_mounts);
+Result<runtime::PreparedCgroup> stand_by(const std::string& engine_cgroup,
+                                         const std::string& container_cgroup) {
   if (!engine_cgroup.empty()) TRY_VOID(runtime::enter_cgroup(engine_cgroup));
-  return failpoint("monitor.standby");
+  runtime::PreparedCgroup made;
+  if (!container_cgroup.empty()) {
+    TRY(made, runtime::PreparedCgroup::make(container_cgroup));
+  }
+  TRY_VOID(failpoint("monitor.standby"));
+  return made;
 }
 
 // nullopt: whoever has started us is gone, or does not need us.
@@ -54,7 +59,8 @@ int report(int socket, Error error) {
 
 }  // namespace
 
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) {
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
+                const std::string& container_cgroup) {
   sys::Fd launcher(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -63,8 +69,9 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) 
   Result<std::optional<std::string>> mounts = receive_document(launcher.get());
   if (!mounts) return report(client.get(), std::move(mounts.error()));
   if (!*mounts) return 0;
-  Result<void> standing = stand_by(engine_cgroup, **mounts);
-  if (!standing) return report(client.get(), std::move(standing.error()));
+  runtime::use_cgroup_mounts(**mounts);
+  Result<runtime::PreparedCgroup> cgroup = stand_by(engine_cgroup, container_cgroup);
+  if (!cgroup) return report(client.get(), std::move(cgroup.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
   if (!given) return report(client.get(), std::move(given.error()));
@@ -76,7 +83,8 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup) 
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher));
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher),
+                        std::move(*cgroup));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -6,8 +6,9 @@
 namespace wherry::monitor {
 
 // wherry-monitor's main work. `config_fd`: the socket of monitor/permit.h; `socket_fd`: the first
-// client's end of a SOCK_SEQPACKET pair; `engine_cgroup` as in monitor/standby.h. Returns the
+// client's end of a SOCK_SEQPACKET pair; the others as in monitor/standby.h. Returns the
 // process's exit code. Single-threaded, one event loop.
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup);
+int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
+                const std::string& container_cgroup);
 
 }  // namespace wherry::monitor

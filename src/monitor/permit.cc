@@ -28,7 +28,7 @@ Result<size_t> receive_bytes(int socket, char* out, size_t size) {
   while (done < size) {
     ssize_t got = recv(socket, out + done, size - done, 0);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Error::from_errno(errno, "cannot read the monitor's configuration");
+    if (got < 0) return Error::from_errno(errno, "cannot hear who launches it");
     if (got == 0) break;
     done += static_cast<size_t>(got);
   }

@@ -2,8 +2,8 @@
 // soon as the monitor is spawned, its configuration, and later the permit to start.
 //
 // Over one stream socket. The monitor works on the configuration while the launcher still does
-// what the container needs beside it; the permit says that all is there, and brings the network
-// namespace that was made meanwhile. A socket that closes without one calls the launch off.
+// what must be done before anything runs. A socket that closes without a permit calls the launch
+// off.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ void send_document(int socket, std::string_view document);
 // nullopt: the socket closed without one.
 Result<std::optional<std::string>> receive_document(int socket);
 
-// `network` may be empty.
+// `network`: the container's network namespace, made meanwhile; may be none.
 void send_permit(int socket, const sys::Fd& network);
 // kUnavailable: the launch was called off.
 Result<sys::Fd> receive_permit(int socket);

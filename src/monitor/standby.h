@@ -1,9 +1,10 @@
 // Standby: a monitor that is started before it is known what for.
 //
-// A program takes 1.5 ms to be there: exec, libc's start, its own cgroup. Whoever will launch a
+// A program takes 1.2 ms to be there: exec, libc's start, its own cgroup. Whoever will launch a
 // container soon starts its monitor first and looks up the image meanwhile. The monitor waits for
-// its configuration on a socket (monitor/permit.h) and has nothing that would have to be undone:
-// when the socket closes without one it ends.
+// its configuration on a socket (monitor/permit.h); when that closes without one it ends, and takes
+// the container's cgroup back, which it may have made by then. Whoever names one must see to it
+// that it goes when the monitor is killed too.
 #pragma once
 
 #include <string>
@@ -19,6 +20,8 @@ class Standby {
     std::string container_id;  // its argument, for who looks at a list of processes
     // Where it lives, e.g. "/wherry/engine", made when missing; empty: where the caller lives.
     std::string engine_cgroup;
+    // The container's own, made as far as it can be without its limits; empty: not beforehand.
+    std::string container_cgroup;
   };
   // Own session, fixed environment, cwd /, no inherited fds.
   static Result<Standby> spawn(const Options& options);

@@ -28,10 +28,12 @@ bool has_terminal(const MonitorConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher)
+Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
+                       runtime::PreparedCgroup cgroup)
     : loop_(std::move(loop)),
       config_(std::move(config)),
       launcher_(std::move(launcher)),
+      cgroup_(std::move(cgroup)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -67,7 +69,8 @@ Result<void> Supervisor::create_workload() {
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
   std::function<Result<sys::Fd>()> permit;
   if (config_.starts_at_once) permit = [this] { return await_permit(); };
-  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), permit));
+  runtime::PreparedCgroup cgroup = std::move(cgroup_);
+  TRY(Workload workload, Workload::create(config_, stdio_.program_ends(), cgroup, permit));
   workload_.emplace(std::move(workload));
   launcher_.reset();
   warnings_ = workload_->warnings();

@@ -26,7 +26,8 @@ namespace wherry::monitor {
 class Supervisor {
  public:
   // `launcher`: the socket of monitor/permit.h, behind the configuration.
-  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher);
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
+             runtime::PreparedCgroup cgroup);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -77,7 +78,8 @@ class Supervisor {
 
   EventLoop loop_;
   MonitorConfig config_;
-  sys::Fd launcher_;  // until the workload is made
+  sys::Fd launcher_;                // until the workload is made
+  runtime::PreparedCgroup cgroup_;  // likewise
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

@@ -11,6 +11,7 @@
 namespace wherry::monitor {
 
 Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& stdio,
+                                  runtime::PreparedCgroup& cgroup,
                                   const std::function<Result<sys::Fd>()>& permit) {
   Workload workload;
   if (config.exec) {
@@ -26,6 +27,7 @@ Result<Workload> Workload::create(MonitorConfig& config, const runtime::Stdio& s
   options.spec = &plan.spec;
   options.root = std::move(plan.root);
   options.stdio = stdio;
+  options.cgroup = &cgroup;
   options.permit = permit;
   options.seccomp_filter = std::move(plan.seccomp_filter);
   options.link = std::move(plan.link);

@@ -14,9 +14,10 @@ namespace wherry::monitor {
 class Workload {
  public:
   // Creates the container, which then waits before its execve; an exec session is only remembered.
-  // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `permit`: as
-  // in runtime::CreateOptions; may be empty.
+  // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `cgroup`
+  // and `permit`: as in runtime::CreateOptions.
   static Result<Workload> create(MonitorConfig& config, const runtime::Stdio& stdio,
+                                 runtime::PreparedCgroup& cgroup,
                                  const std::function<Result<sys::Fd>()>& permit);
 
   // Runs the program. On an error nothing is left of it.

@@ -222,6 +222,26 @@ Result<Cgroup> Cgroup::create(const std::string& cgroups_path, const oci::Resour
   const TraceScope trace("runtime.cgroup.create");
   const std::string context = fmt::format("cannot make the cgroup '{}'", cgroups_path);
   TRY_CTX(Cgroup cgroup, make(cgroups_path, true, rare_controllers(resources)), context);
+  return limited(std::move(cgroup), resources, warnings);
+}
+
+Result<Cgroup> Cgroup::prepare(const std::string& cgroups_path) {
+  TRY_CTX(Cgroup cgroup, make(cgroups_path, true, {}),
+          fmt::format("cannot make the cgroup '{}'", cgroups_path));
+  return cgroup;
+}
+
+Result<Cgroup> Cgroup::limit(Cgroup made, const oci::Resources& resources,
+                             std::vector<std::string>& warnings) {
+  // They would have to be handed down before: it is made anew.
+  if (!rare_controllers(resources).empty()) return create(made.path_, resources, warnings);
+  const TraceScope trace("runtime.cgroup.limit");
+  return limited(std::move(made), resources, warnings);
+}
+
+Result<Cgroup> Cgroup::limited(Cgroup cgroup, const oci::Resources& resources,
+                               std::vector<std::string>& warnings) {
+  const std::string context = fmt::format("cannot make the cgroup '{}'", cgroup.path_);
   auto undo = on_exit([&] {
     const Result<void> removed = cgroup.remove();
     if (!removed) warnings.push_back(removed.error().message());

@@ -38,6 +38,10 @@ class Cgroup {
   // `warnings`.
   static Result<Cgroup> create(const std::string& cgroups_path, const oci::Resources& resources,
                                std::vector<std::string>& warnings);
+  // The first half of create(), and the second.
+  static Result<Cgroup> prepare(const std::string& cgroups_path);
+  static Result<Cgroup> limit(Cgroup made, const oci::Resources& resources,
+                              std::vector<std::string>& warnings);
   // As create, for a cgroup that somebody else has made, with processes in it: what is missing of
   // its directories is made, limits are written.
   static Result<Cgroup> adopt(const std::string& cgroups_path, const oci::Resources& resources,
@@ -103,6 +107,8 @@ class Cgroup {
   };
 
   Cgroup() = default;
+  static Result<Cgroup> limited(Cgroup cgroup, const oci::Resources& resources,
+                                std::vector<std::string>& warnings);
   static Result<Cgroup> at(const std::string& cgroups_path);
   static Result<Cgroup> make(const std::string& cgroups_path, bool fresh,
                              const std::vector<std::string>& rare);

@@ -258,6 +258,27 @@ Result<bool> cgroup_frozen(const std::string& cgroups_path) {
   return frozen;
 }
 
+PreparedCgroup::PreparedCgroup() = default;
+PreparedCgroup::PreparedCgroup(PreparedCgroup&&) noexcept = default;
+PreparedCgroup& PreparedCgroup::operator=(PreparedCgroup&&) noexcept = default;
+
+PreparedCgroup::~PreparedCgroup() {
+  if (cgroup_) [[maybe_unused]]
+    const Result<void> removed = cgroup_->remove();
+}
+
+Result<PreparedCgroup> PreparedCgroup::make(const std::string& cgroups_path) {
+  TRY(Cgroup cgroup, Cgroup::prepare(cgroups_path));
+  PreparedCgroup prepared;
+  prepared.path_ = cgroups_path;
+  prepared.cgroup_ = std::make_unique<Cgroup>(std::move(cgroup));
+  return prepared;
+}
+
+std::unique_ptr<Cgroup> PreparedCgroup::take(const std::string& cgroups_path) {
+  return cgroups_path == path_ ? std::move(cgroup_) : nullptr;
+}
+
 Result<void> enter_cgroup(const std::string& cgroups_path) {
   TRY(const Cgroup cgroup, Cgroup::ensure(cgroups_path));
   return cgroup.attach_self_everywhere();

@@ -98,7 +98,11 @@ Result<void> Container::State::make_cgroup(const CreateOptions& options) {
   const oci::RuntimeSpec& spec = *options.spec;
   if (spec.cgroups_path.empty()) return {};
   if (options.bundle.make_scope) return make_scope(options);
-  TRY_CTX(cgroup, Cgroup::create(spec.cgroups_path, spec.resources, warnings),
+  std::unique_ptr<Cgroup> made =
+      options.cgroup != nullptr ? options.cgroup->take(spec.cgroups_path) : nullptr;
+  TRY_CTX(cgroup,
+          made ? Cgroup::limit(std::move(*made), spec.resources, warnings)
+               : Cgroup::create(spec.cgroups_path, spec.resources, warnings),
           "cannot make the cgroup");
   return failpoint("runtime.create.cgroup");
 }

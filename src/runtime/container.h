@@ -82,10 +82,33 @@ struct BundlePart {
   bool seccomp_listener = false;
 };
 
+class Cgroup;
+
+// A container's cgroup without limits, made before anything else is known of the container. One
+// that no container has taken is removed.
+class PreparedCgroup {
+ public:
+  PreparedCgroup();  // none
+  static Result<PreparedCgroup> make(const std::string& cgroups_path);
+  PreparedCgroup(PreparedCgroup&&) noexcept;
+  PreparedCgroup& operator=(PreparedCgroup&&) noexcept;
+  ~PreparedCgroup();
+
+  // nullptr when it is none, or another than this.
+  std::unique_ptr<Cgroup> take(const std::string& cgroups_path);
+
+ private:
+  std::string path_;
+  std::unique_ptr<Cgroup> cgroup_;
+};
+
 struct CreateOptions {
   const oci::RuntimeSpec* spec = nullptr;  // borrowed during create()
   RootSource root;
   Stdio stdio;
+  // Its cgroup, where that was made beforehand; taken. Null or another than the specification's:
+  // none.
+  PreparedCgroup* cgroup = nullptr;
   // Waits until the container may be started; asked just before the init is cloned. With one the
   // init executes its program as soon as it is ready, and start() only hears of it. It gives a
   // network namespace made for this container, for where the specification wants a new one, or

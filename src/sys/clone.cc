@@ -31,14 +31,16 @@ Result<Cloned> clone_process(const CloneOptions& options) {
   return cloned;
 }
 
-Result<Fd> make_network_namespace() {
+Result<Fd> make_network_namespace(const std::function<Result<void>()>& furnish) {
   constexpr const char* kContext = "cannot make a network namespace";
   constexpr const char* kOwn = "/proc/self/ns/net";
   TRY_CTX(const Fd own, open_file(kOwn, O_RDONLY), kContext);
   if (unshare(CLONE_NEWNET) != 0) return Error::from_errno(errno, kContext);
   Result<Fd> made = open_file(kOwn, O_RDONLY);
+  const Result<void> furnished = made && furnish ? furnish() : Result<void>();
   if (setns(own.get(), CLONE_NEWNET) != 0) return Error::from_errno(errno, kContext);
   if (!made) return fail(std::move(made), kContext);
+  TRY_VOID_CTX(furnished, kContext);
   return made;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "sys/fd.h"
 
@@ -25,8 +26,8 @@ struct Cloned {
 
 Result<Cloned> clone_process(const CloneOptions& options);
 
-// A new network namespace; the caller stays in its own.
-Result<Fd> make_network_namespace();
+// A new network namespace; the caller stays in its own. `furnish` is called inside.
+Result<Fd> make_network_namespace(const std::function<Result<void>()>& furnish = nullptr);
 
 // The child's first act: to be killed when the cloning thread ends.
 Result<void> die_with_parent();

@@ -37,6 +37,7 @@ struct ChildPlan {
   int error_fd;
   int program_dir;  // what program_name is relative to
   const char* program_name;
+  sigset_t signals;  // what was blocked before
 };
 
 [[noreturn]] void give_up(int error_fd, int errnum) {
@@ -55,10 +56,10 @@ struct ChildPlan {
         sigaction(number, &current, nullptr);
       }
     }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
   }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, options.default_signals ? &none : &plan.signals, nullptr);
   if (options.new_session && setsid() < 0) give_up(plan.error_fd, errno);
   if (chdir(options.directory.c_str()) != 0) give_up(plan.error_fd, errno);
   // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag
@@ -70,6 +71,84 @@ struct ChildPlan {
           options.read_only_program ? AT_SYMLINK_NOFOLLOW : 0);
   give_up(plan.error_fd, errno);
 }
+
+// The child of clone_vm() begins here.
+extern "C" [[noreturn]] void wherry_spawn_child(const void* plan) {
+  child_main(*static_cast<const ChildPlan*>(plan));
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// Their bookkeeping of stacks does not bear two processes in one memory.
+long clone_vm(clone_args& args, const ChildPlan& plan) {
+  const long pid = syscall(SYS_clone3, &args, sizeof args);
+  if (pid == 0) child_main(plan);
+  return pid < 0 ? -errno : pid;
+}
+#else
+// A child in our memory, on a stack of its own, while we wait for its execve: a fork would copy our
+// page tables, and each page that we write to afterwards would be a fault. The negated errno, as
+// the kernel gives it.
+long clone_vm(clone_args& args, const ChildPlan& plan) {
+  constexpr size_t kStack = 64 << 10;
+  const std::unique_ptr<char[]> stack(new char[kStack]);
+  const auto begin = (reinterpret_cast<uint64_t>(stack.get()) + 15) & ~uint64_t{15};
+  args.flags |= CLONE_VM | CLONE_VFORK;
+  args.stack = begin;
+  args.stack_size = kStack - 16;
+#if defined(__x86_64__)
+  long result = SYS_clone3;
+  register auto function asm("r8") = &wherry_spawn_child;
+  register const void* argument asm("r9") = &plan;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "mov %%r9, %%rdi\n\t"
+      "call *%%r8\n\t"
+      "ud2\n"
+      "1:"
+      : "+a"(result)
+      : "D"(&args), "S"(sizeof args), "r"(function), "r"(argument)
+      : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+  register long result asm("x0") = reinterpret_cast<long>(&args);
+  register size_t size asm("x1") = sizeof args;
+  register long number asm("x8") = SYS_clone3;
+  register auto function asm("x9") = &wherry_spawn_child;
+  register const void* argument asm("x10") = &plan;
+  asm volatile(
+      "svc #0\n\t"
+      "cbnz x0, 1f\n\t"
+      "mov x29, xzr\n\t"
+      "mov x0, x10\n\t"
+      "blr x9\n\t"
+      "brk #0\n"
+      "1:"
+      : "+r"(result)
+      : "r"(size), "r"(number), "r"(function), "r"(argument)
+      : "memory");
+#endif
+  return result;
+}
+#endif
+
+// No handler of ours may run in the child: it is in our memory.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_;
+};
 
 // Without symlinks: one could lead out of the mount.
 Result<std::string> resolve_path(const std::string& path) {
@@ -120,7 +199,8 @@ Result<Spawning> begin_spawn(const SpawnOptions& options) {
                  &sources,
                  failure.write.get(),
                  AT_FDCWD,
-                 options.program.c_str()};
+                 options.program.c_str(),
+                 {}};
   Fd view;
   std::string resolved;
   if (options.read_only_program) {
@@ -132,18 +212,22 @@ Result<Spawning> begin_spawn(const SpawnOptions& options) {
   }
   int pidfd = -1;
   clone_args args{};
-  args.flags = CLONE_PIDFD;
+  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   if (options.cgroup_fd >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(options.cgroup_fd);
   }
-  pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
-  if (pid < 0) return Error::from_errno(errno, context);
-  if (pid == 0) child_main(plan);
-  return Spawning(Child(pid, Fd(pidfd)), std::move(failure.read), std::move(view),
-                  std::move(context));
+  long pid = 0;
+  {
+    const SignalsBlocked blocked;
+    plan.signals = blocked.before();
+    pid = clone_vm(args, plan);
+  }
+  if (pid < 0) return Error::from_errno(static_cast<int>(-pid), context);
+  return Spawning(Child(static_cast<pid_t>(pid), Fd(pidfd)), std::move(failure.read),
+                  std::move(view), std::move(context));
 }
 
 Result<Child> Spawning::finish() {

@@ -1,5 +1,6 @@
 // A container's life under its monitor, as clients and later commands see it.
 #include "kernel/monitor/monitor_fixture.h"
+#include "runtime/cgroup.h"
 #include "sys/clone.h"
 
 namespace wherry::monitor {
@@ -180,36 +181,54 @@ TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
 }
 
-TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInTheNetworkThatWasMadeMeanwhile) {
+TEST_F(LifeTest, AMonitorOnStandbyTakesTheContainersCgroupBackWhenNobodyNeedsIt) {
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
+  ASSERT_TRUE(standby);
+  const auto made = [&] { return runtime::Cgroup::find(cgroup_ + "/c").has_value(); };
+  for (int i = 0; i < 10000 && !made(); ++i) usleep(1000);
+  EXPECT_TRUE(made());
+  {
+    Standby ends = std::move(*standby);
+  }
+  EXPECT_FALSE(made());
+}
+
+TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInWhatWasMadeBeforehand) {
+  char host[64] = "";
   char made[64] = "";
-  for (bool own_network : {true, false}) {
+  ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+  for (bool beforehand : {true, false}) {
     MonitorConfig looks = shell("busybox readlink /proc/self/ns/net; busybox ip link show lo");
     looks.starts_at_once = true;
+    looks.container->spec.resources.pids_limit = 77;
+    Result<Standby> standby =
+        Standby::spawn({"c", cgroup_ + "/engine", beforehand ? cgroup_ + "/c" : std::string()});
+    ASSERT_TRUE(standby);
     const auto permit = [&]() -> Result<sys::Fd> {
-      if (!own_network) return sys::Fd();
-      EXPECT_FALSE(sys::exists_at(run_dir_.get(), "state.json")) << "nothing has run yet";
+      EXPECT_EQ(sys::exists_at(run_dir_.get(), "state.json"), !beforehand) << "nothing runs yet";
+      if (!beforehand) return sys::Fd();
       TRY(sys::Fd network, sys::make_network_namespace());
       const std::string link = "/proc/self/fd/" + std::to_string(network.get());
       EXPECT_GT(readlink(link.c_str(), made, sizeof made - 1), 0);
       return network;
     };
-    Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
-    ASSERT_TRUE(standby);
     Result<Client> client =
         Client::run(looks, std::move(*standby), {WatchExit{}, Attach{}}, permit);
     ASSERT_TRUE(client) << client.error().message();
     EXPECT_EQ(client->welcome().status, "created");
     const std::string out = until_exit(*client).out;
-    EXPECT_EQ(out.find(made) == 0, own_network) << out;
+    EXPECT_EQ(out.find(host), out.npos) << out;
+    EXPECT_EQ(out.find(made) == 0, beforehand) << out;
     EXPECT_NE(out.find("LOOPBACK,UP"), out.npos) << out;
     EXPECT_EQ(client->receive().error().kind(), ErrorKind::kUnavailable);
+    EXPECT_TRUE(runtime::remove_cgroup(cgroup_ + "/c"));
   }
 }
 
 TEST_F(LifeTest, LeavesNoTraceOfALaunchThatIsCalledOff) {
   MonitorConfig wanted = shell("echo ran > /dev/shm/x; sleep 1000");
   wanted.starts_at_once = true;
-  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
   ASSERT_TRUE(standby);
   Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}}, [] {
     return Result<sys::Fd>(Error(ErrorKind::kConflict, "somebody was faster"));
@@ -217,7 +236,7 @@ TEST_F(LifeTest, LeavesNoTraceOfALaunchThatIsCalledOff) {
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().message(), "somebody was faster");
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
-  EXPECT_EQ(runtime::cgroup_frozen(cgroup_ + "/c").value_or(true), false);
+  EXPECT_FALSE(runtime::Cgroup::find(cgroup_ + "/c"));
 }
 
 TEST_F(LifeTest, TellsWhyAProgramThatWasPermittedCannotStart) {
