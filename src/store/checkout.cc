@@ -15,7 +15,6 @@ constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 // Directories above the current one that stay open; others are opened again when they are come
 // back to.
 constexpr size_t kOpenLevels = 64;
-constexpr const char* kOpaque = "trusted.overlay.opaque";
 
 Error failed(std::string_view action, std::string_view path) {
   return Error::from_errno(errno, "cannot " + std::string(action) + " " + shown_path(path));
@@ -25,26 +24,8 @@ Error impossible(std::string_view path, std::string_view what) {
   return Error(ErrorKind::kCorrupt, shown_path(path) + " " + std::string(what));
 }
 
-std::string_view parent_of(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == path.npos ? std::string_view() : path.substr(0, slash);
-}
-
 std::string name_of(std::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
-}
-
-mode_t type_bits(tree::Type type) {
-  switch (type) {
-    case tree::Type::kCharDevice:
-      return S_IFCHR;
-    case tree::Type::kBlockDevice:
-      return S_IFBLK;
-    case tree::Type::kFifo:
-      return S_IFIFO;
-    default:
-      return S_IFSOCK;
-  }
 }
 
 }  // namespace

@@ -3,11 +3,11 @@
 // Entries come as they came to Checkout. What the store itself made or linked last
 // (store/own_spans.h) is as its metadata says; everything else is compared whole: contents by
 // digest, targets, attributes, the names in a directory. What is right gets a time of change within
-// one's own span, which is to be kept then, so that it is not read again.
+// a short span of one's own, so that it is not read again.
 //
-// Nothing is repaired here. Of the rung farm, a file that is wrong loses its names in the farm, so
-// that no tree takes it up again. Memory does not grow with the number of names but for hard links
-// and the directories above the current one. Inside store/ only.
+// Nothing is repaired here. What is wrong is marked (store/tree_file_look.h), and of the rung farm
+// loses its names in the farm, so that no tree takes it up again. Memory does not grow with the
+// number of names but for hard links and the directories above the current one. Inside store/ only.
 #pragma once
 
 #include <string>
@@ -26,9 +26,9 @@ class CheckoutLook {
     int farm = -1;          // of that rung; borrowed
   };
 
-  // Borrows the checkout's root and the spans.
-  CheckoutLook(int root, OwnSpans& spans, const Options& options)
-      : root_(root), spans_(spans), options_(options) {}
+  // Borrows the checkout's root.
+  CheckoutLook(int root, OwnSpans spans, const Options& options)
+      : root_(root), spans_(std::move(spans)), options_(options) {}
 
   Result<void> add(const tree::Entry& entry);
   // Once, at the end.
@@ -42,32 +42,39 @@ class CheckoutLook {
  private:
   struct Level {
     std::string path;
-    uint64_t names = 0;    // that it is to have
-    bool whole = false;    // its names are to be compared
-    bool missing = false;  // with everything in it
-    timespec mtime{};      // as it is
+    uint64_t names = 0;          // that it is to have
+    bool compare_names = false;  // with those that it has
+    bool missing = false;        // with everything in it
+    timespec change{};           // its time of change when it was looked at
+  };
+  // Something that is right and is not known to be.
+  struct Right {
+    std::string path;
+    timespec change;  // when it was looked at
   };
 
   Result<void> begin(const tree::Entry& first);
   Result<void> leave_to(std::string_view parent);
   Result<void> leave();
   Result<void> look(const tree::Entry& entry, const struct stat& info);
-  Result<void> touch(const std::string& path, const timespec& mtime);
-  void wrong(const tree::Entry& entry, const struct stat& info, std::string_view what);
-  bool is_known(const struct stat& info) const;
+  void note_right(std::string path, const timespec& change);
+  void touch_right();
+  void wrong(const tree::Entry& entry, std::string_view what);
+  void wrong_inside(const tree::Entry& entry, const struct stat& info, std::string_view what);
 
   int root_;
-  OwnSpans& spans_;
+  OwnSpans spans_;
   Options options_;
   std::vector<Level> levels_;  // from the root to the directory that is current
   std::vector<ino_t> inodes_;  // of files with several names
+  std::vector<Right> right_;
   std::vector<std::string> problems_;
   uint64_t count_ = 0;
   uint64_t bytes_ = 0;
 };
 
-// One directory of the checkout, chosen at random, and those above it: whether nobody else has
-// touched what is in them. About a tenth of a millisecond.
+// Some names of one directory, chosen at random, and of those above it: whether nobody else has
+// touched them. About a tenth of a millisecond.
 bool glance_at_checkout(int root, const OwnSpans& spans);
 
 }  // namespace wherry::store

@@ -5,7 +5,6 @@
 #include <cerrno>
 
 #include "base/failpoint.h"
-#include "base/names.h"
 #include "store/tree_file.h"
 #include "store/tree_file_look.h"
 #include "sys/file.h"
@@ -35,13 +34,6 @@ uint64_t fingerprint_of(const Digest& key) {
 
 Error failed(const std::string& action, const std::string& file) {
   return Error::from_errno(errno, "cannot " + action + " 'farm/" + file + "'");
-}
-
-// That it loses a name gives it a new time of change, as if it were right: other trees that have it
-// are to see by its metadata that it is not.
-void mark_damaged(int farm, const std::string& file, const tree::Entry& entry) {
-  const timespec times[] = {{0, UTIME_OMIT}, {static_cast<time_t>(entry.mtime_s + 1), 0}};
-  utimensat(farm, file.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
 // One file, if nobody else has a name of it. A checkout that links it meanwhile keeps it.
@@ -126,8 +118,8 @@ Result<void> Farm::link(const tree::Entry& entry, int dir, const std::string& na
       ++copy;
       continue;
     }
-    if (outcome != Outcome::kLinked) {
-      TRY(const bool made, make(file, entry, dir, name, outcome == Outcome::kDamaged));
+    if (outcome == Outcome::kMissing) {
+      TRY(const bool made, make(file, entry, dir, name));
       if (!made) continue;
     }
     uses_.used(key, copy);
@@ -143,7 +135,10 @@ Result<Farm::Outcome> Farm::link_existing(const std::string& file, const tree::E
     return failed("look at", file);
   }
   TRY(const bool whole, is_whole(file, entry, info));
-  if (!whole) return Outcome::kDamaged;
+  if (!whole) {
+    TRY_VOID(drop(file, entry, info));
+    return Outcome::kMissing;
+  }
   if (entry.inode != 0 && info.st_nlink >= kRoomFor) return Outcome::kFull;
   if (linkat(farm_, file.c_str(), dir, name.c_str(), 0) == 0) return Outcome::kLinked;
   if (errno == ENOENT) return Outcome::kMissing;
@@ -155,7 +150,7 @@ Result<Farm::Outcome> Farm::link_existing(const std::string& file, const tree::E
 Result<bool> Farm::is_whole(const std::string& file, const tree::Entry& entry,
                             const struct stat& info) {
   if (!metadata_difference(entry, info).empty()) return false;
-  if (spans_.covers(info.st_ctim)) return true;
+  if (spans_.knows(info.st_ctim)) return true;
   uint64_t read = 0;
   Result<std::string_view> difference = content_difference(entry, farm_, file, read);
   if (!difference && difference.error().errnum() == ENOENT) return true;  // linking will tell
@@ -163,29 +158,33 @@ Result<bool> Farm::is_whole(const std::string& file, const tree::Entry& entry,
   return difference->empty();
 }
 
+// A damaged one, unless somebody else has put another in its place.
+Result<void> Farm::drop(const std::string& file, const tree::Entry& entry,
+                        const struct stat& damaged) {
+  struct stat info{};
+  if (fstatat(farm_, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      info.st_ino != damaged.st_ino)
+    return {};
+  if (S_ISDIR(info.st_mode)) return sys::remove_tree_at(farm_, file);
+  mark_damaged(farm_, file, entry);
+  if (unlinkat(farm_, file.c_str(), 0) != 0 && errno != ENOENT) return failed("drop", file);
+  return {};
+}
+
 Result<bool> Farm::make(const std::string& file, const tree::Entry& entry, int dir,
-                        const std::string& name, bool replace) {
+                        const std::string& name) {
   TRY_VOID(make_tree_file(objects_, entry, Filling::kCopy, dir, name));
   TRY_VOID(failpoint("store.farm.made"));
-  const std::string to = replace ? file.substr(0, 3) + ".new-" + random_id().substr(0, 16) : file;
-  int linked = linkat(dir, name.c_str(), farm_, to.c_str(), 0);
+  int linked = linkat(dir, name.c_str(), farm_, file.c_str(), 0);
   if (linked != 0 && errno == ENOENT) {
     TRY_VOID(make_folder(file));
-    linked = linkat(dir, name.c_str(), farm_, to.c_str(), 0);
+    linked = linkat(dir, name.c_str(), farm_, file.c_str(), 0);
   }
   if (linked != 0 && errno == EEXIST) {
     if (unlinkat(dir, name.c_str(), 0) != 0) return failed("give back", file);
     return false;
   }
   if (linked != 0) return failed("make", file);
-  auto rename = [&] { return renameat(farm_, to.c_str(), farm_, file.c_str()) == 0; };
-  if (replace) mark_damaged(farm_, file, entry);
-  bool placed = !replace || rename();
-  if (!placed && errno == EISDIR) {
-    TRY_VOID(sys::remove_tree_at(farm_, file));
-    placed = rename();
-  }
-  if (!placed) return failed("replace", file);
   TRY_VOID(failpoint("store.farm.linked"));
   return true;
 }
@@ -196,15 +195,20 @@ Result<void> Farm::make_folder(const std::string& file) {
   return failed("make", folder);
 }
 
-void forget_farm_file(int farm, const tree::Entry& entry, ino_t inode) {
-  const Digest key = farm_key(entry);
-  for (uint32_t copy = 0;; ++copy) {
-    const std::string file = farm_name(key, copy);
-    struct stat info{};
-    if (fstatat(farm, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return;
-    if (info.st_ino != inode) continue;
-    mark_damaged(farm, file, entry);
-    unlinkat(farm, file.c_str(), 0);
+void forget_farm_file(int farm, const tree::Entry& entry, const struct stat& info) {
+  if (info.st_nlink < 2) return;
+  const std::string file = farm_name(farm_key(entry), 0);
+  Result<sys::Fd> folder =
+      sys::open_at(farm, file.substr(0, 2), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder) return;
+  Result<std::vector<std::string>> names = sys::list_dir(folder->get());
+  if (!names) return;
+  for (const std::string& name : *names) {
+    struct stat here{};
+    if (name.starts_with(std::string_view(file).substr(3)) &&
+        fstatat(folder->get(), name.c_str(), &here, AT_SYMLINK_NOFOLLOW) == 0 &&
+        here.st_ino == info.st_ino)
+      unlinkat(folder->get(), name.c_str(), 0);
   }
 }
 

@@ -63,12 +63,13 @@ class Farm {
   Result<void> link(const tree::Entry& entry, int dir, const std::string& name);
 
  private:
-  enum class Outcome { kLinked, kMissing, kFull, kDamaged };
+  enum class Outcome { kLinked, kMissing, kFull };
   Result<Outcome> link_existing(const std::string& file, const tree::Entry& entry, int dir,
                                 const std::string& name);
   // True: made. False: another process was faster.
   Result<bool> make(const std::string& file, const tree::Entry& entry, int dir,
-                    const std::string& name, bool replace);
+                    const std::string& name);
+  Result<void> drop(const std::string& file, const tree::Entry& entry, const struct stat& damaged);
   Result<void> make_folder(const std::string& file);
   Result<bool> is_whole(const std::string& file, const tree::Entry& entry, const struct stat& info);
 
@@ -78,9 +79,9 @@ class Farm {
   FarmUses uses_;
 };
 
-// The entry's file with this inode is damaged: it loses its names in the farm, and the next tree
-// gets another one. Best effort: what stays is compared when it is linked.
-void forget_farm_file(int farm, const tree::Entry& entry, ino_t inode);
+// This file of the entry's is damaged, and marked: it loses its names in the farm, and the next
+// tree gets another one. Best effort: what stays is compared when it is linked.
+void forget_farm_file(int farm, const tree::Entry& entry, const struct stat& info);
 
 struct FarmSwept {
   uint64_t files = 0;

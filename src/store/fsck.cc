@@ -283,45 +283,53 @@ class Fsck {
         const std::vector<std::string> names = snapshot_names(rung, row);
         for (size_t i = 0; i < names.size(); ++i) {
           const std::string& name = names[names.size() - 1 - i];
-          if (!seen.insert(name).second || !sys::exists_at(places().trees.get(), name)) continue;
+          if (seen.contains(name) || !sys::exists_at(places().trees.get(), name)) continue;
+          TRY(const bool checked, rung == Rung::kErofs ? check_image_file(row, name)
+                                                       : check_checkout(rung, row, i, name));
+          if (!checked) continue;
+          seen.insert(name);
           ++report_.snapshots;
-          TRY_VOID(rung == Rung::kErofs ? check_image_file(row, name)
-                                        : check_checkout(rung, row, i, name));
         }
       }
     return {};
   }
 
-  // It is what its layers' records make of it, bit for bit.
-  Result<void> check_image_file(const state::TreeRow& row, const std::string& name) {
+  // It is what its layers' records make of it, bit for bit. False: without its layers it cannot be
+  // compared, and what is wrong with them was said.
+  Result<bool> check_image_file(const state::TreeRow& row, const std::string& name) {
     const bool sealed = is_sealed_snapshot(places(), name);
     Result<bool> same = sealed && !options_.quick ? is_whole_snapshot(state_, row) : sealed;
-    // Without its layers it cannot be compared, and what is wrong with them was said.
-    if (!same || *same) return {};
+    if (!same) return false;
+    if (*same) return true;
     bad_snapshot(row, name, "is damaged");
-    return repair("made snapshot '" + name + "' again",
-                  [&] { return remake_snapshot(state_, row); });
+    TRY_VOID(
+        repair("made snapshot '" + name + "' again", [&] { return remake_snapshot(state_, row); }));
+    return true;
   }
 
-  Result<void> check_checkout(Rung rung, const state::TreeRow& row, size_t index,
+  // False as well when it is gone by now.
+  Result<bool> check_checkout(Rung rung, const state::TreeRow& row, size_t index,
                               const std::string& name) {
     Result<CheckoutState> found =
         store::check_checkout(state_, rung, row, index, /*read_all=*/!options_.quick);
-    if (!found) return is_of_layers(found.error()) ? Result<void>() : std::move(found.error());
+    if (!found && is_of_layers(found.error())) return false;
+    if (!found) return std::move(found.error());
     report_.bytes += found->bytes;
-    if (found->count == 0) return {};
+    if (found->count == 0) return true;
     constexpr size_t kTold = 3;
     const size_t told = std::min(kTold, found->problems.size());
     std::string how = "is damaged: " + join(std::span(found->problems).first(told), ", ");
     if (found->count > told) how += " and " + std::to_string(found->count - told) + " more";
     bad_snapshot(row, name, how);
-    TRY_VOID(repair("set snapshot '" + name + "' aside", [&] { return set_aside(state_, name); }));
+    TRY_VOID(repair("set snapshot '" + name + "' aside",
+                    [&] { return set_aside(state_, name, found->inode); }));
     TRY(const Rung ours, state_.rung());
-    if (ours != rung) return {};
+    if (ours != rung) return true;
     Result<void> made = repair("made snapshot '" + name + "' again",
                                [&] { return make_missing_snapshot(state_, row); });
     // The next load or pull brings what is missing for it.
-    return made || is_of_layers(made.error()) ? Result<void>() : made;
+    if (!made && !is_of_layers(made.error())) return std::move(made.error());
+    return true;
   }
 
   static bool is_of_layers(const Error& error) {

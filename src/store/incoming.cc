@@ -1,9 +1,11 @@
 #include "store/incoming.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "base/failpoint.h"
 #include "base/names.h"
@@ -11,7 +13,9 @@
 #include "state/blobs.h"
 #include "state/images.h"
 #include "state/trees.h"
+#include "store/farm.h"
 #include "store/objects.h"
+#include "store/own_spans.h"
 #include "store/snapshot.h"
 #include "store/store_state.h"
 #include "sys/file.h"
@@ -127,6 +131,27 @@ Result<std::vector<ObjectRef>> named_objects(const Places& places, const std::st
   return refs;
 }
 
+// Of checkouts on the rung farm, taken or not finished.
+bool has_links(const Places& places, const std::string& name) {
+  if (!sys::exists_at(places.incoming.get(), "../" + std::string(kFarm))) return false;
+  Result<sys::Fd> entry =
+      sys::open_at(places.incoming.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!entry) return false;
+  Result<std::vector<std::string>> inside = sys::list_dir(entry->get());
+  return !inside || std::ranges::any_of(*inside, [&](const std::string& each) {
+    struct stat info{};
+    return each.contains(".farm") ||
+           (each == kNewSnapshot && fstatat(entry->get(), kNewSnapshot, &info, 0) == 0 &&
+            S_ISDIR(info.st_mode));
+  });
+}
+
+Result<void> remove_folder(const Places& places, const std::string& name) {
+  std::optional<Removal> removal;
+  if (has_links(places, name)) removal.emplace(places.root);
+  return sys::remove_tree_at(places.incoming.get(), name);
+}
+
 // The lock is held by the caller. The bytes of objects that went.
 Result<uint64_t> remove_entry(const Places& places, state::Database& database,
                               const std::string& name, int lock_fd) {
@@ -136,7 +161,7 @@ Result<uint64_t> remove_entry(const Places& places, state::Database& database,
   TRY(std::vector<ObjectRef> objects, named_objects(places, name));
   TRY(uint64_t bytes, release_objects(places, std::move(objects)));
   TRY_VOID(failpoint("store.entry.emptied"));
-  TRY_VOID(sys::remove_tree_at(places.incoming.get(), name));
+  TRY_VOID(remove_folder(places, name));
   // The lock file goes last: while it is there a sweep finds what is left.
   unlinkat(places.incoming.get(), lock_name(name).c_str(), 0);
   return bytes;

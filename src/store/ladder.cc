@@ -240,7 +240,7 @@ Result<Rung> choose_rung(const Places& places, state::Database& database, int ru
   TraceScope trace("store.ladder.probe");
   TRY(const Rung rung, first_that_works(places, database, forced));
   if (rung == Rung::kFarm) TRY_VOID(forget_torn_farm(places, database));
-  TRY_VOID(forget_set_aside(places, database));
+  forget_set_aside(places, database);
   TRY_VOID(sys::write_file_atomic(run_root, fact.name,
                                   fact.about + std::string(rung_name(rung)) + "\n", 0600,
                                   sys::Sync::kNone));

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "state/trees.h"
-#include "store/layer_folder.h"
+#include "store/chain.h"
 #include "store/store_state.h"
 
 namespace wherry::store {
@@ -48,7 +48,7 @@ Result<std::vector<std::string>> paths_of(int layer, std::span<const ObjectRef> 
 bool is_untouched(int objects, const ObjectRef& ref, const timespec& known_until);
 
 // All objects of a chain; kCorrupt as look_at_objects(), with the layer.
-Result<void> look_at_layers(const Places& places, std::span<const Digest> layers);
+Result<void> look_at_layers(const Places& places, std::span<const LayerFolder> layers);
 // Before a start, on the rung erofs: kCorrupt as look_at_objects(), with the layer. `snapshot`: the
 // file below trees/; false: it is not what the row says, and is to be made again.
 Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,

@@ -6,15 +6,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <string_view>
 #include <utility>
 
-#include "sys/file.h"
+#include "sys/fd.h"
 
 namespace wherry::store {
 namespace {
 
 constexpr const char* kFile = "own-spans";
+// Beyond it the older half is forgotten.
+constexpr size_t kMaxSpans = 4096;
 static_assert(std::endian::native == std::endian::little);
 
 int64_t nanoseconds(const timespec& time) {
@@ -35,72 +36,89 @@ int64_t tick() {
   return time;
 }
 
+// Sorted, and apart from each other.
+void join(std::vector<TimeSpan>& spans) {
+  std::ranges::sort(spans, {}, &TimeSpan::first);
+  size_t last = 0;
+  for (size_t i = 1; i < spans.size(); ++i) {
+    if (spans[i].first <= spans[last].last)
+      spans[last].last = std::max(spans[last].last, spans[i].last);
+    else
+      spans[++last] = spans[i];
+  }
+  if (!spans.empty()) spans.resize(last + 1);
+}
+
+// Whether one of them has a part of it.
+bool touches(const std::vector<TimeSpan>& spans, const TimeSpan& time) {
+  auto after = std::ranges::upper_bound(spans, time.last, {}, &TimeSpan::first);
+  return after != spans.begin() && time.first <= std::prev(after)->last;
+}
+
+// Two that do so at once may lose one of the records.
+void add(const std::string& root, const TimeSpan& span) {
+  Result<sys::Fd> file = sys::open_file(root + "/" + kFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  if (!file) return;
+  const off_t size = lseek(file->get(), 0, SEEK_END);
+  if (size < 0) return;
+  auto count = static_cast<size_t>(size) / sizeof(TimeSpan);
+  if (count >= kMaxSpans) {
+    std::vector<TimeSpan> kept(kMaxSpans / 2);
+    const size_t bytes = kept.size() * sizeof(TimeSpan);
+    const off_t from = static_cast<off_t>((count - kept.size()) * sizeof(TimeSpan));
+    count = 0;
+    if (pread(file->get(), kept.data(), bytes, from) == static_cast<ssize_t>(bytes) &&
+        pwrite(file->get(), kept.data(), bytes, 0) == static_cast<ssize_t>(bytes))
+      count = kept.size();
+  }
+  const auto end = static_cast<off_t>(count * sizeof(TimeSpan));
+  if (pwrite(file->get(), &span, sizeof span, end) == sizeof span) [[maybe_unused]]
+    int cut = ftruncate(file->get(), end + static_cast<off_t>(sizeof span));
+}
+
 }  // namespace
 
 OwnSpans::OwnSpans(std::string root) : root_(std::move(root)) {
   Result<sys::Fd> file = sys::open_file(root_ + "/" + kFile, O_RDONLY | O_NOFOLLOW);
   if (!file) return;
-  spans_.resize(kMaxSpans);
-  ssize_t got = pread(file->get(), spans_.data(), kMaxSpans * sizeof(Span), 0);
-  spans_.resize(got > 0 ? static_cast<size_t>(got) / sizeof(Span) : 0);
+  std::vector<TimeSpan> records(kMaxSpans);
+  const ssize_t got = pread(file->get(), records.data(), kMaxSpans * sizeof(TimeSpan), 0);
+  records.resize(got > 0 ? static_cast<size_t>(got) / sizeof(TimeSpan) : 0);
   // What a power cut has made of it says nothing.
   const int64_t limit = now(CLOCK_REALTIME);
-  std::erase_if(spans_, [&](const Span& span) {
-    return span.first <= 0 || span.last < span.first || span.last > limit;
-  });
-  join();
+  for (const TimeSpan& record : records) {
+    if (record.first <= 0 || record.last <= 0 || std::max(record.first, record.last) > limit)
+      continue;
+    if (record.first <= record.last)
+      spans_.push_back(record);
+    else
+      removals_.push_back({record.last, record.first});
+  }
+  join(spans_);
+  join(removals_);
 }
 
 void OwnSpans::begin() {
   if (began_ == 0) began_ = tick();
 }
 
-// Sorted, and apart from each other.
-void OwnSpans::join() {
-  std::ranges::sort(spans_, {}, &Span::first);
-  size_t last = 0;
-  for (size_t i = 1; i < spans_.size(); ++i) {
-    if (spans_[i].first <= spans_[last].last)
-      spans_[last].last = std::max(spans_[last].last, spans_[i].last);
-    else
-      spans_[++last] = spans_[i];
-  }
-  if (!spans_.empty()) spans_.resize(last + 1);
-}
-
+// A file system that has whole seconds only says that it was somewhere in this one.
 bool OwnSpans::knows(const timespec& change) const {
   const int64_t time = nanoseconds(change);
-  auto after = std::ranges::upper_bound(spans_, time, {}, &Span::first);
-  return after != spans_.begin() && time <= std::prev(after)->last;
+  const int64_t latest = change.tv_nsec == 0 ? time + 999'999'999 : time;
+  return touches(spans_, {time, latest}) && !touches(removals_, {time, latest});
 }
 
-bool OwnSpans::covers(const timespec& change) const {
-  const int64_t time = nanoseconds(change);
-  const bool own = began_ != 0 && time >= began_ && time <= now(CLOCK_REALTIME);
-  return own || knows(change);
-}
-
-void OwnSpans::keep() const {
+void OwnSpans::keep() {
   if (began_ == 0) return;
-  const Span own{began_, tick()};
-  Result<sys::Fd> root = sys::open_file(root_, O_RDONLY | O_DIRECTORY);
-  if (!root) return;
-  Result<sys::Fd> file = sys::open_at(root->get(), kFile, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
-  if (!file) return;
-  const off_t end = lseek(file->get(), 0, SEEK_END);
-  const auto size = static_cast<off_t>(sizeof(Span));
-  if (end < 0) return;
-  if (end < static_cast<off_t>(kMaxSpans) * size) {
-    // Two that do so at once may lose one of them.
-    [[maybe_unused]] ssize_t done = pwrite(file->get(), &own, sizeof own, end - end % size);
-    return;
-  }
-  std::vector<Span> kept(spans_.end() - static_cast<ptrdiff_t>(spans_.size() / 2), spans_.end());
-  kept.push_back(own);
-  const std::string_view bytes(reinterpret_cast<const char*>(kept.data()),
-                               kept.size() * sizeof(Span));
-  [[maybe_unused]] Result<void> else_read_again =
-      sys::write_file_atomic(root->get(), kFile, bytes, 0600, sys::Sync::kNone);
+  const TimeSpan own{std::exchange(began_, 0), tick()};
+  add(root_, own);
+}
+
+Removal::Removal(std::string root) : root_(std::move(root)), began_(now(CLOCK_REALTIME_COARSE)) {}
+
+Removal::~Removal() {
+  add(root_, {now(CLOCK_REALTIME) + 1, began_});
 }
 
 }  // namespace wherry::store

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,9 +24,9 @@
 namespace wherry::store {
 namespace {
 
-constexpr const char* kNewSnapshot = "tree";
 constexpr const char* kNewWork = "tree-work";
 constexpr const char* kImageSuffix = ".erofs";
+constexpr int kRounds = 3;
 
 std::vector<Digest> ids_of(std::span<const LayerFolder> layers) {
   std::vector<Digest> ids;
@@ -114,6 +115,9 @@ FileWay way_of(Rung rung) {
 Result<void> write_checkout(const Places& places, int dir, const ChainRecords& records, Rung rung,
                             size_t index, const OwnSpans& spans) {
   TRY(sys::Fd root, sys::make_dir_at(dir, kNewSnapshot, 0755));
+  // A host may give all that is made below a directory an access list.
+  for (const char* list : {"system.posix_acl_default", "system.posix_acl_access"})
+    fremovexattr(root.get(), list);
   TRY(sys::Fd work, sys::make_dir_at(dir, kNewWork, 0700));
   TRY(sys::Fd top, sys::open_file(places.root, O_RDONLY | O_DIRECTORY));
   sys::Fd farm;
@@ -240,14 +244,20 @@ Result<void> NewTree::make_missing(Store::State& state, Rung rung,
   std::vector<std::string> names = snapshot_names(rung, row_);
   std::ranges::reverse(names);  // the lowest first
   rung_ = rung;
-  if (rung != Rung::kErofs) spans_.emplace(places.root).begin();
+  OwnSpans spans(places.root);
+  if (rung != Rung::kErofs) {
+    // What is copied is not looked at again.
+    TRY_VOID(look_at_layers(places, layers));
+    spans.begin();
+  }
   for (size_t i = 0; i < names.size(); ++i) {
     TRY_VOID(add(state, names[i], [&](int dir) -> Result<void> {
-      if (rung != Rung::kErofs) return write_checkout(places, dir, records, rung, i, *spans_);
+      if (rung != Rung::kErofs) return write_checkout(places, dir, records, rung, i, spans);
       TRY(row_.image, write_image(dir, writer));
       return {};
     }));
   }
+  spans.keep();
   return {};
 }
 
@@ -280,8 +290,7 @@ Result<void> NewTree::place(Store::State& state) {
       return Error::from_errno(errno, "cannot put snapshot '" + made.name + "' in its place");
     all_ours = all_ours && renamed;
   }
-  if (spans_) {
-    spans_->keep();
+  if (rung_ != Rung::kErofs) {
     const std::vector<std::string> names = snapshot_names(rung_, row_);
     if (all_ours && made_.size() == names.size()) note_looked(state, names.front());
   }
@@ -346,9 +355,6 @@ namespace {
 
 Result<state::TreeRow> make_tree(Store::State& state, const std::vector<Digest>& diff_ids) {
   TRY(auto objects, state.hold_objects());
-  TRY(Rung rung, state.rung());
-  // What is copied is not looked at again.
-  if (rung != Rung::kErofs) TRY_VOID(look_at_layers(state.places, diff_ids));
   TRY(auto folders, open_chain(state.places, diff_ids));
   TRY(NewTree made, NewTree::make(state, folders));
   if (made.is_new()) TRY_VOID(sys::sync_filesystem(state.places.incoming.get()));
@@ -392,14 +398,15 @@ Result<MountPlan> Store::mount_plan(const std::vector<Digest>& diff_ids) {
   State& state = *state_;
   TRY(Rung rung, state.rung());
   TRY(auto row, state::get_tree(state.database, chain_id(diff_ids).str()));
-  bool right = row && all_there(state.places, rung, *row);
-  if (right) {
-    TRY(right, look_at_snapshot(state, rung, *row));
-  }
-  if (!right) {
+  // What was there may be damaged, and what is made beside it may find more that is.
+  for (int rounds = 0;; ++rounds) {
+    if (row && all_there(state.places, rung, *row)) {
+      TRY(const bool right, look_at_snapshot(state, rung, *row));
+      if (right) break;
+    }
+    if (rounds == kRounds)
+      return Error(ErrorKind::kCorrupt, "a snapshot was changed while it was made");
     TRY(row, make_tree(state, diff_ids));
-    TRY(right, look_at_snapshot(state, rung, *row));
-    if (!right) return Error(ErrorKind::kCorrupt, "a snapshot was changed while it was made");
   }
   const std::string trees = state.places.root + "/" + kTrees + "/";
   std::vector<std::string> names = snapshot_names(rung, *row);

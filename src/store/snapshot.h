@@ -10,17 +10,18 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "state/trees.h"
 #include "store/chain.h"
-#include "store/own_spans.h"
 #include "store/store_state.h"
 
 namespace wherry::store {
+
+// In an entry of incoming/: one in the making.
+inline constexpr const char* kNewSnapshot = "tree";
 
 // What a chain stands on, in the making; nothing of what is there already.
 class NewTree {
@@ -44,7 +45,6 @@ class NewTree {
   state::TreeRow row_;
   std::vector<Made> made_;
   Rung rung_ = Rung::kErofs;
-  std::optional<OwnSpans> spans_;  // of checkouts: since before they were begun
 };
 
 // What the checkout `index` of a chain, lowest first, consists of: of the tree, or on the rung

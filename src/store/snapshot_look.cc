@@ -20,10 +20,17 @@ constexpr std::string_view kAside = ".aside.";
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
 // ".aside.<the first part of the boot's id>."
-Result<std::string> aside_mark() {
-  TRY(sys::Fd file, sys::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY));
-  TRY(std::string id, sys::read_all(file.get(), 64));
-  return std::string(kAside) + id.substr(0, id.find('-')) + ".";
+std::string aside_mark() {
+  Result<sys::Fd> file = sys::open_file("/proc/sys/kernel/random/boot_id", O_RDONLY);
+  Result<std::string> id = file ? sys::read_all(file->get(), 64) : Result<std::string>("unknown");
+  return std::string(kAside) + id.value_or("unknown").substr(0, 8) + ".";
+}
+
+// 0: there is none.
+ino_t inode_of(const Places& places, const std::string& name) {
+  struct stat info{};
+  const bool there = fstatat(places.trees.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  return there ? info.st_ino : 0;
 }
 
 // -1: there is none yet, or this is another rung.
@@ -36,7 +43,6 @@ Result<sys::Fd> open_farm(const Places& places, Rung rung) {
 
 // At one of them.
 bool is_glance_enough(const Store::State& state, const std::vector<std::string>& names) {
-  if (!is_looked(state, names.front())) return false;
   const std::string& name = names[std::random_device{}() % names.size()];
   Result<sys::Fd> root = sys::open_at(state.places.trees.get(), name, kDirectory);
   return root && glance_at_checkout(root->get(), OwnSpans(state.places.root));
@@ -46,63 +52,80 @@ bool is_glance_enough(const Store::State& state, const std::vector<std::string>&
 
 Result<CheckoutState> check_checkout(Store::State& state, Rung rung, const state::TreeRow& row,
                                      size_t index, bool read_all) {
-  TRY(const std::vector<Digest> ids, layers_of(row));
+  TRY(std::vector<Digest> ids, layers_of(row));
+  // A layer's checkout has nothing to do with those above it.
+  if (rung == Rung::kLayers) ids.erase(ids.begin() + static_cast<ptrdiff_t>(index) + 1, ids.end());
   TRY(auto folders, open_chain(state.places, ids));
   TRY(ChainRecords records, ChainRecords::open(folders));
   const std::string name = *(snapshot_names(rung, row).rbegin() + static_cast<ptrdiff_t>(index));
+  CheckoutState found{.inode = inode_of(state.places, name)};
   Result<sys::Fd> root = sys::open_at(state.places.trees.get(), name, kDirectory);
   const int error = root ? 0 : root.error().errnum();
-  if (error == ENOTDIR || error == ELOOP || error == ENOENT)
-    return CheckoutState{.problems = {"it is not a directory"}, .count = 1};
+  if (error == ENOENT) return Error(ErrorKind::kNotFound, "no snapshot '" + name + "'");
+  if (error == ENOTDIR || error == ELOOP) {
+    found.count = 1;
+    found.problems = {"it is not a directory"};
+    return found;
+  }
   if (!root) return std::move(root.error());
   TRY(const sys::Fd farm, open_farm(state.places, rung));
-  OwnSpans spans(state.places.root);
-  CheckoutLook look(root->get(), spans, {.read_all = read_all, .farm = farm.get()});
+  CheckoutLook look(root->get(), OwnSpans(state.places.root),
+                    {.read_all = read_all, .farm = farm.get()});
   TRY_VOID(
       each_entry(records, rung, index, [&](const tree::Entry& entry) { return look.add(entry); }));
   TRY_VOID(look.finish());
-  spans.keep();
-  return CheckoutState{look.problems(), look.count(), look.bytes()};
+  // Who removes it, or makes it again, may have begun before this.
+  struct stat info{};
+  if (fstat(root->get(), &info) != 0 || info.st_ino != inode_of(state.places, name))
+    return Error(ErrorKind::kNotFound, "snapshot '" + name + "' is gone");
+  found = {look.problems(), look.count(), look.bytes(), info.st_ino};
+  return found;
 }
 
 Result<bool> look_at_checkouts(Store::State& state, Rung rung, const state::TreeRow& row) {
   const std::vector<std::string> names = snapshot_names(rung, row);
-  if (is_glance_enough(state, names)) return true;
+  if (is_looked(state, names.front())) {
+    if (is_glance_enough(state, names)) return true;
+    forget_looks(state);
+  }
   TraceScope trace("store.look");
   bool whole = true;
   for (size_t i = 0; i < names.size(); ++i) {
-    TRY_CTX(CheckoutState found, check_checkout(state, rung, row, i, /*read_all=*/false),
-            "cannot look at what the image's containers stand on");
-    if (found.count == 0) continue;
-    TRY_VOID(set_aside(state, names[names.size() - 1 - i]));
+    const std::string& name = names[names.size() - 1 - i];
+    Result<CheckoutState> found = check_checkout(state, rung, row, i, /*read_all=*/false);
+    const bool gone = !found && inode_of(state.places, name) == 0;
+    if (!found && !gone)
+      return fail(std::move(found), "cannot look at what the image's containers stand on");
+    if (!gone && found->count == 0) continue;
+    if (!gone) TRY_VOID(set_aside(state, name, found->inode));
     whole = false;
   }
   if (whole) note_looked(state, names.front());
   return whole;
 }
 
-Result<void> set_aside(Store::State& state, const std::string& name) {
+Result<void> set_aside(Store::State& state, const std::string& name, ino_t inode) {
   forget_looks(state);
-  TRY(const std::string mark, aside_mark());
   const int trees = state.places.trees.get();
-  for (int n = 0;; ++n) {
-    const std::string to = name + mark + std::to_string(n);
+  for (int n = 0; inode_of(state.places, name) == inode; ++n) {
+    const std::string to = name + aside_mark() + std::to_string(n);
     if (renameat2(trees, name.c_str(), trees, to.c_str(), RENAME_NOREPLACE) == 0) return {};
     if (errno == ENOENT) return {};  // somebody else was faster
     if (errno != EEXIST)
       return Error::from_errno(errno, "cannot set snapshot '" + name + "' aside");
   }
+  return {};
 }
 
-Result<void> forget_set_aside(const Places& places, state::Database& database) {
-  TRY(const std::string mark, aside_mark());
-  TRY(const std::vector<std::string> names, sys::list_dir(places.trees.get()));
-  for (const std::string& name : names) {
+void forget_set_aside(const Places& places, state::Database& database) {
+  const std::string mark = aside_mark();
+  Result<std::vector<std::string>> names = sys::list_dir(places.trees.get());
+  if (!names) return;
+  for (const std::string& name : *names) {
     if (!name.contains(kAside) || name.contains(mark)) continue;
-    TRY(Incoming trash, Incoming::create(places, database));
-    renameat(places.trees.get(), name.c_str(), trash.directory(), name.c_str());
+    Result<Incoming> trash = Incoming::create(places, database);
+    if (trash) renameat(places.trees.get(), name.c_str(), trash->directory(), name.c_str());
   }
-  return {};
 }
 
 }  // namespace wherry::store

@@ -109,12 +109,10 @@ Result<bool> look_at_next(const Places& places, std::span<const std::string> lay
 
 }  // namespace
 
-Result<void> look_at_layers(const Places& places, std::span<const Digest> layers) {
-  for (const Digest& layer : layers) {
-    const std::string context = "layer '" + layer.str() + "'";
-    TRY(sys::Fd folder, open_layer(places, layer));
-    TRY_VOID_CTX(look_at_objects(places, folder.get()), context);
-  }
+Result<void> look_at_layers(const Places& places, std::span<const LayerFolder> layers) {
+  for (const LayerFolder& layer : layers)
+    TRY_VOID_CTX(look_at_objects(places, layer.folder.get()),
+                 "layer '" + layer.diff_id.str() + "'");
   return {};
 }
 
@@ -142,7 +140,8 @@ Result<bool> look_before_start(Store::State& state, const state::TreeRow& row,
   TraceScope trace("store.look");
   looks.forget();
   TRY(const std::vector<Digest> layers, layers_of(row));
-  TRY_VOID(look_at_layers(places, layers));
+  TRY(const std::vector<LayerFolder> folders, open_chain(places, layers));
+  TRY_VOID(look_at_layers(places, folders));
   TRY(bool right, is_right_snapshot(places, snapshot, row.image));
   if (!sealed || !right) return false;
   looks.add({key, 0, 0});

@@ -127,6 +127,32 @@ std::string shown_path(std::string_view path) {
   return text + (path.size() > kShown ? "...'" : "'");
 }
 
+std::string_view parent_of(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? std::string_view() : path.substr(0, slash);
+}
+
+mode_t type_bits(tree::Type type) {
+  switch (type) {
+    case tree::Type::kDirectory:
+      return S_IFDIR;
+    case tree::Type::kFile:
+      return S_IFREG;
+    case tree::Type::kSymlink:
+      return S_IFLNK;
+    case tree::Type::kBlockDevice:
+      return S_IFBLK;
+    case tree::Type::kFifo:
+      return S_IFIFO;
+    case tree::Type::kSocket:
+      return S_IFSOCK;
+    case tree::Type::kCharDevice:
+    case tree::Type::kWhiteout:
+      break;
+  }
+  return S_IFCHR;
+}
+
 Result<void> make_tree_file(int objects, const tree::Entry& entry, Filling filling, int dir,
                             const std::string& name) {
   TRY_VOID(failpoint("store.checkout.file"));

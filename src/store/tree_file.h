@@ -5,7 +5,10 @@
 // bytes are not read again here (that is fsck's).
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
+#include <string_view>
 
 #include "sys/fd.h"
 #include "tree/entry.h"
@@ -17,6 +20,15 @@ std::string object_name(const tree::ObjectId& id);
 
 // An entry's path for messages: "'usr/bin/x'" with control characters escaped, or "the root".
 std::string shown_path(std::string_view path);
+
+// The directory's part of a path; empty: the root.
+std::string_view parent_of(std::string_view path);
+
+// What an entry is to mknod(2) and stat(2); whiteouts are character devices.
+mode_t type_bits(tree::Type type);
+
+// Overlay's mark of a directory that hides what is below it; its value is "y".
+inline constexpr const char* kOpaque = "trusted.overlay.opaque";
 
 enum class Filling {
   kReflink,  // shares the object's blocks, or fails

@@ -16,31 +16,8 @@
 namespace wherry::store {
 namespace {
 
-constexpr const char* kOpaque = "trusted.overlay.opaque";
-
 Error failed(std::string_view action, std::string_view path) {
   return Error::from_errno(errno, "cannot " + std::string(action) + " " + shown_path(path));
-}
-
-mode_t type_bits(tree::Type type) {
-  switch (type) {
-    case tree::Type::kDirectory:
-      return S_IFDIR;
-    case tree::Type::kFile:
-      return S_IFREG;
-    case tree::Type::kSymlink:
-      return S_IFLNK;
-    case tree::Type::kBlockDevice:
-      return S_IFBLK;
-    case tree::Type::kFifo:
-      return S_IFIFO;
-    case tree::Type::kSocket:
-      return S_IFSOCK;
-    case tree::Type::kCharDevice:
-    case tree::Type::kWhiteout:
-      break;
-  }
-  return S_IFCHR;
 }
 
 bool is_device(tree::Type type) {
@@ -83,6 +60,19 @@ Result<bool> has_attributes(int fd, const tree::Entry& entry) {
   return true;
 }
 
+timespec mark_of(const tree::Entry& entry) {
+  return {entry.mtime_s == 2 ? 3 : 2, 0};
+}
+
+bool has_time_of(const tree::Entry& entry, const struct stat& info) {
+  const timespec mark = mark_of(entry);
+  if (info.st_mtim.tv_sec == mark.tv_sec && info.st_mtim.tv_nsec == 0) return false;
+  // What not all file systems can keep.
+  if (entry.mtime_s < 0 || entry.mtime_s > std::numeric_limits<int32_t>::max()) return true;
+  return info.st_mtim.tv_sec == entry.mtime_s &&
+         (info.st_mtim.tv_nsec == 0 || info.st_mtim.tv_nsec == long{entry.mtime_ns});
+}
+
 Result<bool> has_target(const tree::Entry& entry, int dir, const std::string& name) {
   std::array<char, tree::kMaxTarget + 1> target;
   ssize_t got = readlinkat(dir, name.c_str(), target.data(), target.size());
@@ -91,13 +81,6 @@ Result<bool> has_target(const tree::Entry& entry, int dir, const std::string& na
 }
 
 }  // namespace
-
-bool has_time_of(const tree::Entry& entry, const struct stat& info) {
-  // What not all file systems can keep.
-  if (entry.mtime_s < 0 || entry.mtime_s > std::numeric_limits<int32_t>::max()) return true;
-  return info.st_mtim.tv_sec == entry.mtime_s &&
-         (info.st_mtim.tv_nsec == 0 || info.st_mtim.tv_nsec == long{entry.mtime_ns});
-}
 
 std::string_view metadata_difference(const tree::Entry& entry, const struct stat& info) {
   if ((info.st_mode & S_IFMT) != type_bits(entry.type)) return "is something else";
@@ -109,7 +92,7 @@ std::string_view metadata_difference(const tree::Entry& entry, const struct stat
     return "has another mode";
   if (entry.type == tree::Type::kFile && static_cast<uint64_t>(info.st_size) != entry.size)
     return "has another size";
-  if (entry.type != tree::Type::kDirectory && !has_time_of(entry, info)) return "was changed";
+  if (!has_time_of(entry, info)) return "was changed";
   return {};
 }
 
@@ -124,12 +107,20 @@ Result<std::string_view> content_difference(const tree::Entry& entry, int dir,
   TRY_CTX(sys::Fd file, sys::open_at(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME),
           "cannot open " + shown_path(entry.path));
   if (entry.type == tree::Type::kFile && entry.size > 0) {
-    TRY(const std::string digest, file_digest(file.get()));
+    Result<std::string> digest = file_digest(file.get());
+    const int error = digest ? 0 : digest.error().errnum();
+    if (error == EIO || error == EUCLEAN) return std::string_view("cannot be read");
+    if (!digest) return std::move(digest.error());
     read += entry.size;
-    if (digest != object_hex(entry.object)) return std::string_view("has another content");
+    if (*digest != object_hex(entry.object)) return std::string_view("has another content");
   }
   TRY(const bool same, has_attributes(file.get(), entry));
   return same ? std::string_view() : "has other attributes";
+}
+
+void mark_damaged(int dir, const std::string& name, const tree::Entry& entry) {
+  const timespec times[] = {{0, UTIME_OMIT}, mark_of(entry)};
+  utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW);
 }
 
 }  // namespace wherry::store

@@ -14,8 +14,8 @@
 
 namespace wherry::store {
 
-// Type, mode, owner, size and, but for directories, time. Of a time as far as a file system with
-// whole seconds can tell.
+// Type, mode, owner, size and time; and that it is not marked. Of a time as far as the file system
+// can keep it.
 std::string_view metadata_difference(const tree::Entry& entry, const struct stat& info);
 
 // The rest: a file's content and attributes, a directory's attributes (not its names), a link's
@@ -23,7 +23,9 @@ std::string_view metadata_difference(const tree::Entry& entry, const struct stat
 Result<std::string_view> content_difference(const tree::Entry& entry, int dir,
                                             const std::string& name, uint64_t& read);
 
-// A directory's time, which changes with what is in it.
-bool has_time_of(const tree::Entry& entry, const struct stat& info);
+// What is wrong in a way that its metadata does not show gets another time, for whoever looks next:
+// marking it, or taking a name of it away, gives it a new time of change, as if it were right. Best
+// effort.
+void mark_damaged(int dir, const std::string& name, const tree::Entry& entry);
 
 }  // namespace wherry::store

@@ -17,7 +17,6 @@ namespace {
 
 constexpr size_t kOpenLevels = 64;
 constexpr size_t kMaxXattrList = 64u << 10;
-constexpr const char* kOpaque = "trusted.overlay.opaque";
 constexpr const char* kRedirect = "trusted.overlay.redirect";
 constexpr const char* kMetacopy = "trusted.overlay.metacopy";
 

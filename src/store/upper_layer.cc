@@ -14,6 +14,7 @@
 #include "store/checkout.h"
 #include "store/objects.h"
 #include "store/store_state.h"
+#include "store/tree_file.h"
 #include "sys/file.h"
 #include "tree/lookup.h"
 #include "tree/record.h"
@@ -29,11 +30,6 @@ Result<ChainRecords> records_of(Store::State& state, const Image& image) {
   TRY(std::vector<Digest> chain, layers_of_image(state.database, image.id));
   TRY(auto folders, open_chain(state.places, chain));
   return ChainRecords::open(folders);
-}
-
-std::string_view parent_of(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == path.npos ? std::string_view() : path.substr(0, slash);
 }
 
 // Up to where the file ends by now.

@@ -2,8 +2,10 @@
 runs on one goes on."""
 import os
 import pathlib
+import struct
 import subprocess
 import tempfile
+import time
 
 from base import FunctionalTest
 from harness import images
@@ -12,6 +14,7 @@ from harness.store_check import check_store
 from harness.wherry import Wherry
 
 BASE, IMAGE, OTHER = "base:test", "damaged:test", "neighbour:test"
+NOBODY = 0xffffffff  # an access list's entry without an id
 DOCKERFILE = f"""FROM {BASE}
 RUN mkdir -p /data/deep && echo one > /data/deep/one && ln /data/deep/one /data/deep/two && \
     ln -s /data/deep/one /data/link && mknod /data/node c 1 3 && rm /etc/passwd && sleep 0
@@ -200,6 +203,41 @@ class Checkouts:
         victim.write_bytes(images.PADDING.encode())
         os.utime(victim, ns=(info.st_atime_ns, info.st_mtime_ns))
         self.runs()
+        self.whole()
+
+    def test_what_the_disk_has_changed_is_found_by_a_whole_fsck(self):
+        """And the next start makes it again, though its time of change says nothing."""
+        for plant, path in ((flip_unseen, "data/deep/one"), (add_a_name_unseen, "data/deep/one")):
+            with self.subTest(plant.__name__):
+                before = time.time_ns()
+                plant(self.place(path))
+                with open(self.w.root / "own-spans", "ab") as spans:
+                    spans.write(struct.pack("<qq", before - 10**8, time.time_ns()))
+                done = self.w.try_run("fsck", "--quick")
+                self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+                self.found("data/deep", IMAGE, quick=False)
+                self.runs()
+                self.whole()
+
+    def test_what_is_missing_and_what_is_damaged_at_once(self):
+        for path in self.checkouts():
+            if (path / "data/deep").exists():
+                subprocess.run(["rm", "-rf", path], check=True)
+        for path in self.checkouts():
+            flip(path / "etc/padding")
+        self.another_boot()
+        self.runs()
+        self.assertEqual(self.w.ok("run", "--rm", BASE, "cat", "/etc/padding"), images.PADDING)
+        self.whole()
+
+    def test_an_access_list_that_the_host_gives_is_no_damage(self):
+        everybody = b"".join(struct.pack("<HHI", tag, 7, identity) for tag, identity in (
+            (1, NOBODY), (2, 1000), (4, NOBODY), (16, NOBODY), (32, NOBODY)))
+        os.setxattr(self.w.root / "incoming", "system.posix_acl_default", struct.pack("<I", 2) + everybody)
+        self.addCleanup(os.removexattr, self.w.root / "incoming", "system.posix_acl_default")
+        self.w.ok("build", "-q", "-t", OTHER, "-", input=f"FROM {BASE}\nRUN echo listed > /other && mkdir /folder\n")
+        self.addCleanup(self.w.ok, "rmi", OTHER)
+        self.assertEqual(self.w.ok("run", "--rm", OTHER, "cat", "/other"), "listed\n")
         self.whole()
 
     def test_a_restored_backup_is_read_once(self):

@@ -48,12 +48,9 @@ class OwnSpansTest : public ::testing::Test {
 TEST_F(OwnSpansTest, WhatWasStampedWithinASpanIsKnownAndNothingJustBeforeOrAfter) {
   const timespec before = touched("before");
   OwnSpans own(base_);
-  EXPECT_FALSE(own.covers(before));
   own.begin();
   const timespec first = touched("first"), last = touched("last");
-  EXPECT_TRUE(own.covers(first));
   EXPECT_FALSE(own.knows(first));
-  EXPECT_FALSE(own.covers(before));
   own.keep();
   const timespec after = touched("after");
   const OwnSpans later(base_);
@@ -80,6 +77,37 @@ TEST_F(OwnSpansTest, SpansOfOthersStay) {
   EXPECT_TRUE(later.knows(first));
   EXPECT_TRUE(later.knows(second));
   EXPECT_EQ(size(), 32u);
+}
+
+TEST_F(OwnSpansTest, WhatARemovalHasChangedIsNotKnownWhoeversSpanItIsIn) {
+  OwnSpans own(base_);
+  own.begin();
+  const timespec first = touched("first");
+  own.keep();
+  own.begin();
+  timespec taken{};
+  {
+    const Removal removal(base_);
+    taken = touched("taken");
+  }
+  own.keep();
+  own.begin();
+  const timespec last = touched("last");
+  own.keep();
+  const OwnSpans later(base_);
+  EXPECT_TRUE(later.knows(first));
+  EXPECT_FALSE(later.knows(taken));
+  EXPECT_TRUE(later.knows(last));
+}
+
+TEST_F(OwnSpansTest, OfWholeSecondsAllOfTheSecondCounts) {
+  const timespec now = touched();
+  const int64_t second = int64_t{now.tv_sec} * 1'000'000'000;
+  const int64_t span[] = {second - 3'500'000'000, second - 3'400'000'000};
+  std::ofstream(file(), std::ios::binary).write(reinterpret_cast<const char*>(span), sizeof span);
+  EXPECT_TRUE(OwnSpans(base_).knows({now.tv_sec - 4, 0}));
+  EXPECT_FALSE(OwnSpans(base_).knows({now.tv_sec - 4, 1}));
+  EXPECT_FALSE(OwnSpans(base_).knows({now.tv_sec - 3, 0}));
 }
 
 TEST_F(OwnSpansTest, AFileThatIsTornOrSenselessSaysNothing) {
