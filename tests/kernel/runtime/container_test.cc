@@ -53,6 +53,8 @@ TEST_F(ContainerLife, EntersANetworkNamespaceThatWasMadeForItWhereItWantsANewOne
   const ino_t made = number_of("/proc/self/fd/" + std::to_string(network.get()));
   EXPECT_NE(made, own);
   sys::Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  // It runs at once, and is to be there still when it is looked at.
+  spec_.process.args = {"/bin/payload", "wait"};
   for (bool wants_one : {true, false}) {
     auto wanted = options();
     wanted.permit = [&] { return network.dup(); };
