@@ -23,15 +23,15 @@ void populate_heap(size_t bytes) {
   mallopt(M_MMAP_THRESHOLD, kMapThreshold);
   mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
   mallopt(M_TOP_PAD, static_cast<int>(bytes));
-  void* begin = malloc(kDefaultPad);
+  char* begin = static_cast<char*>(malloc(kDefaultPad));
   mallopt(M_TOP_PAD, kDefaultPad);
+  if (begin == nullptr) return;
+  char* from = begin + (kPage - reinterpret_cast<uintptr_t>(begin) % kPage) % kPage;
+  const char* end = static_cast<char*>(sbrk(0));
   // Where it lies behind the heap (a sanitizer's malloc) there is nothing to do.
-  const auto from = (reinterpret_cast<uintptr_t>(begin) + kPage - 1) & ~(kPage - 1);
-  const auto end = reinterpret_cast<uintptr_t>(sbrk(0));
-  free(begin);
   if (from < end)
-    madvise(reinterpret_cast<void*>(from), std::min<size_t>(bytes, end - from),
-            MADV_POPULATE_WRITE);
+    madvise(from, std::min(bytes, static_cast<size_t>(end - from)), MADV_POPULATE_WRITE);
+  free(begin);
 }
 
 }  // namespace wherry::sys
