@@ -75,7 +75,8 @@ class KilledClient(FaultTest):
     def test_a_run_rm_whose_client_is_killed_removes_itself(self):
         for _ in self.rounds("run", "--rm", "--name", "victim", "-v", "/anonymous", IMAGE, "sleep", "0.1"):
             self.wait_until_settled_by_itself()
-            self.assertEqual(self.w.ids(), [])
+            # The record goes last.
+            self.w.wait_for(lambda: self.w.ids() == [], timeout=5)
             self.works_again("victim")
 
     def wait_until_settled_by_itself(self):
