@@ -1,7 +1,6 @@
 // The monitor's main: started by the engine, which sends its configuration on descriptor 3; the
 // first client is on descriptor 4. The arguments are the container's id, for whoever looks at a
-// list of processes, the cgroup to live in, the container's or nothing, and "network" when a
-// network namespace will be needed.
+// list of processes, the cgroup to live in, and the container's own or nothing.
 #include <unistd.h>
 
 #include <cstdio>

@@ -1,4 +1,6 @@
 // create, run, start: from a request to a durable record, and into launch.cc.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/clock.h"
@@ -16,6 +18,7 @@
 #include "engine/volumes.h"
 #include "oci/image.h"
 #include "state/facts.h"
+#include "sys/file.h"
 
 namespace wherry::engine {
 namespace {
@@ -174,6 +177,15 @@ Result<Engine::Created> LocalEngine::create(const CreateRequest& request) {
   return Created{draft.record.id, std::move(draft.warnings)};
 }
 
+namespace {
+
+bool makes_directory(const MountPoint& mount) {
+  return mount.type == "volume" ||
+         (mount.type == "bind" && access(mount.source.c_str(), F_OK) != 0);
+}
+
+}  // namespace
+
 Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
                                            std::optional<AttachStreams> attach, uint16_t rows,
                                            uint16_t columns) {
@@ -208,15 +220,16 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
     recorded = inserted.has_value();
     return inserted;
   };
-  // Volumes get their directories when they are known.
-  if (std::ranges::any_of(record.mounts, [](const MountPoint& m) { return m.type == "volume"; }))
-    TRY_VOID(record_it());
+  // Directories are made for those that are known: of volumes, and of binds that are missing.
+  if (std::ranges::any_of(record.mounts, makes_directory)) TRY_VOID(record_it());
   Result<std::unique_ptr<Session>> session = launch(
       record, draft.image, begun.run_dir.get(), attach, {rows, columns}, draft.warnings, record_it);
   if (!session) {
+    // That it may not be is the first cause, whatever else is wrong.
+    if (!recorded && !refused) [[maybe_unused]]
+      Result<void> told_by_refused = record_it();
     if (refused) return std::move(*refused);
     if (throw_away) return std::move(session.error());
-    if (!recorded) TRY_VOID(record_it());
     undo.release();
     forget.release();
     record_failed_start(record, session.error());
@@ -271,12 +284,18 @@ Result<Engine::RunResult> LocalEngine::start(const std::string& name,
 // As if it had never been asked for. What fails here is taken up by the next command: the marker
 // tells it.
 void LocalEngine::undo_run(const ContainerRecord& record) {
+  standby_.reset();  // it may still be making the cgroup
   if (!release_run(record.id, true)) return;
+  if (auto there = reload(record.id); there && !*there) {
+    [[maybe_unused]] Result<void> removed = sys::remove_tree_at(fds_.containers.get(), record.id);
+    return;
+  }
   [[maybe_unused]] Result<void> removed = remove_locked(record, true, state::Durability::kRelaxed);
 }
 
 // Docker keeps such a container in the state it had, with the code that says why.
 void LocalEngine::record_failed_start(ContainerRecord record, const Error& error) {
+  standby_.reset();
   if (record.state.status == "running") record.state = {};
   bool about_program = error.message().contains("exec: ");
   record.state.exit_code = !about_program                                 ? 128

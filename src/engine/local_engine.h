@@ -165,8 +165,7 @@ class LocalEngine final : public Engine, public BuildHost {
                                           const std::function<Result<void>()>& record_it);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
-  // Both under the lock that keeps a cgroup from going before the monitor or the container is in
-  // it.
+  // Both under the lock that keeps a cgroup from going before the monitor is in it.
   static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
                                                 const std::string& id, bool with_cgroup);
   static Result<Advance> begin_run(const Fds& fds, const Paths& paths, const std::string& id);
@@ -204,7 +203,7 @@ class LocalEngine final : public Engine, public BuildHost {
                                 const std::optional<ContainerRecord>& record);
   Result<void> record_end(ContainerRecord record, const RunView& view);
   Result<void> end_stuck_monitor(int pid, const std::string& id);
-  Result<void> end_orphan_monitor(const std::string& id);
+  Result<std::optional<sys::FileLock>> end_of_start(const std::string& id, RunView& view);
   // Of a container whose run is released: record, directories and, where asked, anonymous volumes.
   Result<void> remove_locked(const ContainerRecord& record, bool volumes,
                              state::Durability durability);

@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 
 #include <cerrno>
+#include <functional>
 
 #include "base/clock.h"
 #include "engine/record_json.h"
@@ -45,6 +46,30 @@ Result<bool> read_state(int run_dir, monitor::RunState& state) {
   return true;
 }
 
+// What a monitor does shows in its directory: it puts its state in place, it unlinks its files, or
+// the kernel closes them. False: not within the time.
+Result<bool> watch_until(int run_dir, int timeout_ms, const std::function<Result<bool>()>& done) {
+  constexpr const char* kContext = "cannot watch a run directory";
+  constexpr uint32_t kEvents = IN_DELETE | IN_CLOSE_WRITE | IN_MOVED_TO;
+  sys::Fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string path = "/proc/self/fd/" + std::to_string(run_dir);
+  if (!watch || inotify_add_watch(watch.get(), path.c_str(), kEvents) < 0)
+    return Error::from_errno(errno, kContext);
+  const int64_t deadline = monotonic_ns() / 1000000 + timeout_ms;
+  for (;;) {
+    TRY(const bool over, done());
+    if (over) return true;
+    const int64_t left = deadline - monotonic_ns() / 1000000;
+    if (left <= 0) return false;
+    pollfd poller{watch.get(), POLLIN, 0};
+    if (poll(&poller, 1, static_cast<int>(left)) < 0 && errno != EINTR)
+      return Error::from_errno(errno, kContext);
+    char events[4096];
+    while (read(watch.get(), events, sizeof events) > 0) {
+    }
+  }
+}
+
 }  // namespace
 
 Result<RunView> observe_run(int containers_dir, const std::string& id, Sight sight) {
@@ -68,27 +93,31 @@ Result<RunView> observe_run(int containers_dir, const std::string& id, Sight sig
   return view;
 }
 
-// Both ends of a monitor show in its directory: it unlinks its files, or the kernel closes them.
 Result<bool> wait_for_monitor_end(int containers_dir, const std::string& id, int timeout_ms) {
   TRY(std::optional<sys::Fd> dir, open_run_dir(containers_dir, id));
   if (!dir) return true;
-  sys::Fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  std::string path = "/proc/self/fd/" + std::to_string(dir->get());
-  if (!watch || inotify_add_watch(watch.get(), path.c_str(), IN_DELETE | IN_CLOSE_WRITE) < 0)
-    return Error::from_errno(errno, "cannot watch the run directory of '" + id + "'");
-  int64_t deadline = monotonic_ns() / 1000000 + timeout_ms;
-  for (;;) {
-    TRY(bool alive, sys::is_locked(dir->get(), kMonitorLock));
-    if (!alive) return true;
-    int64_t left = deadline - monotonic_ns() / 1000000;
-    if (left <= 0) return false;
-    pollfd poller{watch.get(), POLLIN, 0};
-    if (poll(&poller, 1, static_cast<int>(left)) < 0 && errno != EINTR)
-      return Error::from_errno(errno, "cannot wait for the monitor of '" + id + "'");
-    char events[4096];
-    while (read(watch.get(), events, sizeof events) > 0) {
-    }
-  }
+  return watch_until(dir->get(), timeout_ms, [&]() -> Result<bool> {
+    TRY(const bool alive, sys::is_locked(dir->get(), kMonitorLock));
+    return !alive;
+  });
+}
+
+Result<RunView> outwait_start(int containers_dir, const std::string& id, int timeout_ms) {
+  RunView view;
+  TRY(std::optional<sys::Fd> dir, open_run_dir(containers_dir, id));
+  if (!dir) return view;
+  TRY(const bool over, watch_until(dir->get(), timeout_ms, [&]() -> Result<bool> {
+        TRY(view, observe_run(containers_dir, id, Sight::kHolder));
+        return view.life != RunView::Life::kLive || view.running();
+      }));
+  if (over) return view;
+  return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' does not answer");
+}
+
+Result<std::optional<sys::FileLock>> bar_monitor(int containers_dir, const std::string& id) {
+  TRY(std::optional<sys::Fd> dir, open_run_dir(containers_dir, id));
+  if (!dir) return std::optional<sys::FileLock>();
+  return sys::FileLock::try_acquire(dir->get(), kMonitorLock, sys::FileLock::Mode::kExclusive);
 }
 
 Result<sys::Fd> make_run_dir(int containers_dir, const std::string& id, StartMarker marker) {

@@ -18,6 +18,7 @@
 #include "engine/record.h"
 #include "monitor/protocol.h"
 #include "sys/fd.h"
+#include "sys/lock.h"
 
 namespace wherry::engine {
 
@@ -46,6 +47,14 @@ Result<RunView> observe_run(int containers_dir, const std::string& id, Sight sig
 
 // Waits until the monitor has let go of its lock. False: not within the time.
 Result<bool> wait_for_monitor_end(int containers_dir, const std::string& id, int timeout_ms);
+// Waits until a monitor whose starter is gone has given up, or its program runs: the word to start
+// may have been the last that it heard. For the holder of the container's lock. kUnavailable:
+// neither within the time.
+Result<RunView> outwait_start(int containers_dir, const std::string& id, int timeout_ms);
+
+// Keeps a monitor from beginning that its starter has left behind. Empty: one has begun, or there
+// is no run directory.
+Result<std::optional<sys::FileLock>> bar_monitor(int containers_dir, const std::string& id);
 
 // Makes an empty run directory (0700) with the marker in it; leftovers of an earlier run go.
 Result<sys::Fd> make_run_dir(int containers_dir, const std::string& id, StartMarker marker);

@@ -55,6 +55,10 @@ Result<void> LocalEngine::settle_locked(const std::string& id) {
   TRY_VOID(failpoint("engine.settle.begin"));
   TRY(RunView view, observe_run(fds_.run_containers.get(), id, Sight::kHolder));
   TRY(std::optional<ContainerRecord> record, reload(id));
+  std::optional<sys::FileLock> barred;
+  if (view.marker) {
+    TRY(barred, end_of_start(id, view));
+  }
   bool never_ran = view.state.started_ns == 0;
   if (!record || (view.marker && never_ran && view.life != RunView::Life::kNone))
     return settle_half_made(id, view, record);
@@ -64,7 +68,6 @@ Result<void> LocalEngine::settle_locked(const std::string& id) {
       if (record->state.status != "running") return {};
       return record_end(std::move(*record), view);
     case RunView::Life::kLive:
-      if (view.state.status == "created") return settle_half_made(id, view, record);
       if (view.marker) {
         TRY(sys::Fd run_dir, sys::open_at(fds_.run_containers.get(), id, O_RDONLY | O_DIRECTORY));
         // Its starter died before it could say so; the container is there and stays.
@@ -83,10 +86,29 @@ Result<void> LocalEngine::settle_locked(const std::string& id) {
   return {};
 }
 
+// The starter is gone, and its monitor may be at any point: one that has heard all it needs goes on
+// by itself, any other gives up. Afterwards `view` is final, and nobody begins as long as the lock
+// is held.
+Result<std::optional<sys::FileLock>> LocalEngine::end_of_start(const std::string& id,
+                                                               RunView& view) {
+  for (;;) {
+    if (view.life == RunView::Life::kLive && !view.running()) {
+      TRY(view, outwait_start(fds_.run_containers.get(), id, kOrphanTimeoutMs));
+    }
+    if (view.life != RunView::Life::kLost || view.state.started_ns != 0)
+      return std::optional<sys::FileLock>();
+    TRY(std::optional<sys::FileLock> barred, bar_monitor(fds_.run_containers.get(), id));
+    if (barred) return barred;
+    TRY(view, observe_run(fds_.run_containers.get(), id, Sight::kHolder));
+    if (view.life == RunView::Life::kNone) return std::optional<sys::FileLock>();
+  }
+}
+
 // A start that was never acknowledged and whose program never ran: as if it had not been asked for.
 Result<void> LocalEngine::settle_half_made(const std::string& id, const RunView& view,
                                            const std::optional<ContainerRecord>& record) {
-  if (view.life == RunView::Life::kLive) TRY_VOID(end_orphan_monitor(id));
+  if (view.life == RunView::Life::kLive)
+    return Error(ErrorKind::kInternal, "container '" + id + "' runs and has no record");
   TRY_VOID(release_run(id, true));
   if (!record) return sys::remove_tree_at(fds_.containers.get(), id);
   if (view.marker == StartMarker::kRun)
@@ -106,13 +128,6 @@ Result<void> LocalEngine::record_end(ContainerRecord record, const RunView& view
   TRY_VOID(save(record, state::Durability::kDurable));
   TRY_VOID(failpoint("engine.settle.recorded"));
   return release_run(record.id, unclean);
-}
-
-// A monitor whose creator is gone before the start takes everything back by itself.
-Result<void> LocalEngine::end_orphan_monitor(const std::string& id) {
-  TRY(bool ended, wait_for_monitor_end(fds_.run_containers.get(), id, kOrphanTimeoutMs));
-  if (ended) return {};
-  return Error(ErrorKind::kUnavailable, "the monitor of container '" + id + "' does not answer");
 }
 
 Result<void> LocalEngine::remove_locked(const ContainerRecord& record, bool volumes,

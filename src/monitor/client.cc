@@ -43,6 +43,11 @@ Result<void> result_of(Message&& answer) {
   return {};
 }
 
+Result<void> give_permit(int launcher, const std::function<Result<sys::Fd>()>& permit) {
+  TRY(const sys::Fd network, permit());
+  return send_permit(launcher, network);
+}
+
 size_t kept_size(const Message& message) {
   const Output* output = std::get_if<Output>(&message);
   return sizeof(Message) + (output != nullptr ? output->data.size() : 0);
@@ -84,17 +89,14 @@ Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
   for (const Message& message : first)
     if (said) said = client.send(message);
   // One that has ended meanwhile has said why.
-  if (!said && said.error().kind() != ErrorKind::kUnavailable) return said.error();
-  Result<void> permitted;
-  if (permit) {
-    Result<sys::Fd> network = permit();
-    if (network)
-      send_permit(launcher.get(), *network);
-    else
-      permitted = std::move(network.error());
-  }
+  const bool may_go_on = said || said.error().kind() == ErrorKind::kUnavailable;
+  Result<void> permitted = may_go_on ? Result<void>() : std::move(said);
+  if (permitted && permit) permitted = give_permit(launcher.get(), permit);
   launcher.reset();
-  Result<void> welcomed = client.expect_welcome();
+  Result<Message> answer = client.receive();
+  const bool answered = answer.has_value();
+  Result<void> welcomed =
+      answered ? client.take_welcome(std::move(*answer)) : std::move(answer.error());
   if (welcomed) {
     child.detach();
     return client;
@@ -103,7 +105,7 @@ Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
   client.socket_.reset();
   Result<int> code = child.wait();
   if (!permitted) return std::move(permitted.error());
-  if (welcomed.error().kind() == ErrorKind::kUnavailable && code)
+  if (!answered && welcomed.error().kind() == ErrorKind::kUnavailable && code)
     return Error(ErrorKind::kInternal,
                  "the monitor ended with code " + std::to_string(*code) + " before it was ready");
   return std::move(welcomed.error());
@@ -130,6 +132,10 @@ Result<Client> Client::connect(int run_dir_fd) {
 
 Result<void> Client::expect_welcome() {
   TRY(Message message, receive());
+  return take_welcome(std::move(message));
+}
+
+Result<void> Client::take_welcome(Message message) {
   if (is_answer(message)) return result_of(std::move(message));
   Welcome* welcome = std::get_if<Welcome>(&message);
   if (welcome == nullptr) return Error(ErrorKind::kCorrupt, "the monitor did not say welcome");

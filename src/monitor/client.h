@@ -22,8 +22,8 @@ class Client {
   static Result<Client> launch(const MonitorConfig& config, const std::string& engine_cgroup);
   // As launch, and the program runs: the answer to Start is there too. `first` is said before
   // Start. While the monitor works on the container `permit` does what must be done before anything
-  // runs, and gives the container's network namespace or none; its error calls the launch off
-  // (monitor/permit.h). `config.starts_at_once` must be set.
+  // runs, and gives the container's network namespace, loopback up, or none; its error calls the
+  // launch off (monitor/permit.h). `config.starts_at_once` must be set.
   static Result<Client> run(const MonitorConfig& config, Standby standby,
                             const std::vector<Message>& first,
                             const std::function<Result<sys::Fd>()>& permit);
@@ -55,6 +55,7 @@ class Client {
                                     const std::vector<Message>& first,
                                     const std::function<Result<sys::Fd>()>& permit);
   Result<void> expect_welcome();
+  Result<void> take_welcome(Message message);
   Result<void> expect_answer();
   Result<void> wait_until_writable();
   Result<Message> read_message();

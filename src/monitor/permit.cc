@@ -70,7 +70,7 @@ Result<std::optional<std::string>> receive_document(int socket) {
   return std::optional(std::move(document));
 }
 
-void send_permit(int socket, const sys::Fd& network) {
+Result<void> send_permit(int socket, const sys::Fd& network) {
   char word = kPermit;
   iovec part{&word, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -87,8 +87,12 @@ void send_permit(int socket, const sys::Fd& network) {
     const int fd = network.get();
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
-  while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-  }
+  ssize_t sent = 0;
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
+    return Error::from_errno(errno, "cannot give the permit to start");
+  return {};
 }
 
 Result<sys::Fd> receive_permit(int socket) {

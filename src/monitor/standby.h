@@ -18,7 +18,8 @@ class Standby {
  public:
   struct Options {
     std::string container_id;  // its argument, for who looks at a list of processes
-    // Where it lives, e.g. "/wherry/engine", made when missing; empty: where the caller lives.
+    // Where it lives, e.g. "/wherry/engine", made when missing; empty: where the caller lives. On
+    // version 1 it goes there when it has time: with a container's cgroup to make, later.
     std::string engine_cgroup;
     // The container's own, made as far as it can be without its limits; empty: not beforehand.
     std::string container_cgroup;

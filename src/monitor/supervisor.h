@@ -4,6 +4,8 @@
 //      |                                                     ^
 //      +-- last client gone: undone without a trace          +-- the start failed
 //
+// With a permit (monitor/permit.h) the program may run in `created` already.
+//
 // Each phase is one function; what it owns is in the members' classes. Not thread-safe, never
 // moved.
 #pragma once

@@ -13,7 +13,8 @@ namespace wherry::monitor {
 
 class Workload {
  public:
-  // Creates the container, which then waits before its execve; an exec session is only remembered.
+  // Creates the container, which then waits before its execve, or with a permit goes on to it; an
+  // exec session is only remembered.
   // Takes the plans out of `config`. `stdio` is borrowed until start() has returned. `cgroup`,
   // `permit` and `meanwhile`: as in runtime::CreateOptions.
   static Result<Workload> create(MonitorConfig& config, const runtime::Stdio& stdio,
@@ -21,7 +22,7 @@ class Workload {
                                  const std::function<Result<sys::Fd>()>& permit,
                                  const std::function<Result<void>()>& meanwhile);
 
-  // Runs the program. On an error nothing is left of it.
+  // Runs the program, or hears that it runs. On an error nothing is left of it.
   Result<void> start();
   // Kills, reaps and removes what create() made, or what start() has started.
   void abandon();

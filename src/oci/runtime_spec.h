@@ -249,7 +249,7 @@ struct RuntimeSpec {
 // JSON as the specification has it. Limits: 4 MiB, depth 64, 65536 entries of a list.
 Result<RuntimeSpec> parse_runtime_spec(std::string_view json);
 std::string to_json(const RuntimeSpec& spec);
-// As bytes for another program of the same build (base/packed.h), with the same checks.
+// As bytes for another program of the same build (base/packed.h), with the same checks of values.
 std::string pack(const RuntimeSpec& spec);
 Result<RuntimeSpec> unpack_runtime_spec(std::string_view bytes);
 // A process object alone (exec --process), and a resources object alone (update --resources).

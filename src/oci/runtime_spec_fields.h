@@ -1,5 +1,7 @@
 // The layout of config.json, written once: which property is which member. Walked by oci/spec_io.h.
-// Inside oci/ only. The generated table of docs/manual/runtime-spec.md is made from this file.
+// Also the layout of packed bytes (base/packed.h), which have no names: a change here is a new
+// monitor::kConfigVersion. Inside oci/ only. The generated table of docs/manual/runtime-spec.md is
+// made from this file.
 #pragma once
 
 #include "oci/runtime_spec.h"

@@ -22,6 +22,7 @@ namespace wherry::runtime {
 namespace {
 
 // What we hand down on version 2; others are left as the host has them.
+constexpr int kAttempts = 10;
 constexpr std::string_view kWantedControllers[] = {"cpu", "cpuset", "io", "memory", "pids"};
 
 // And what only a container with such limits needs: handing down costs every group of the parent.
@@ -177,7 +178,8 @@ Result<Cgroup> Cgroup::make(const std::string& cgroups_path, bool fresh,
     const std::string parent = directory.substr(0, directory.rfind('/'));
     if (v2) TRY_VOID(make_parents(mount, parts, cpuset, v2, rare));
     Result<bool> made_now = make_directory(directory);
-    if (!made_now && made_now.error().errnum() == ENOENT) {
+    // Empty parents may be removed at any time.
+    for (int i = 0; i < kAttempts && !made_now && made_now.error().errnum() == ENOENT; ++i) {
       TRY_VOID(make_parents(mount, parts, cpuset, v2, rare));
       made_now = make_directory(directory);
     }

@@ -265,7 +265,8 @@ Result<Container> Container::create(const CreateOptions& options) {
     // The last word to the init: before it asks where nothing comes between.
     const bool nothing_between = !options.link && options.spec->hooks.prestart.empty() &&
                                  options.spec->hooks.create_runtime.empty();
-    if (nothing_between) TRY_VOID(state->let_go());
+    Result<void> gone = nothing_between ? state->let_go() : Result<void>();
+    if (!gone && !state->channel.peer_gone()) return gone;
     if (options.meanwhile) TRY_VOID(options.meanwhile());
     TRY_VOID(state->hear_init(options));
     // The init has brought its end up: its first packet must not be lost.

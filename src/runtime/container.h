@@ -111,9 +111,9 @@ struct CreateOptions {
   PreparedCgroup* cgroup = nullptr;
   // Waits until the container may be started; asked just before the init is cloned. With one the
   // init executes its program as soon as it is ready, and start() only hears of it. It gives a
-  // network namespace made for this container, for where the specification wants a new one, or
-  // none; not looked at for a container with a user namespace, to which its own would have to
-  // belong.
+  // network namespace made for this container with its loopback up, for where the specification
+  // wants a new one, or none; not looked at for a container with a user namespace, to which its own
+  // would have to belong.
   std::function<Result<sys::Fd>()> permit;
   // What the caller has to do anyway, done while the init makes itself ready.
   std::function<Result<void>()> meanwhile;

@@ -87,6 +87,8 @@ Result<void> set_up_network(const InitPlan& init, Channel& channel) {
   // Our end exists when the parent has made the pair, devices when it has moved them.
   if (link || !init.plan->net_devices.empty()) TRY_VOID(channel.expect(MessageType::kLinkReady));
   if (!init.plan->namespaces.is_fresh(CLONE_NEWNET)) return {};
+  // Who has made it has brought its loopback up.
+  if (init.network_made && !link) return {};
   TraceScope trace("runtime.child.network");
   TRY_VOID_CTX(sys::configure_links(link ? &*link : nullptr), "cannot set up the network");
   return {};

@@ -37,7 +37,6 @@ struct ChildPlan {
   int error_fd;
   int program_dir;  // what program_name is relative to
   const char* program_name;
-  sigset_t signals;  // what was blocked before
 };
 
 [[noreturn]] void give_up(int error_fd, int errnum) {
@@ -56,10 +55,10 @@ struct ChildPlan {
         sigaction(number, &current, nullptr);
       }
     }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
   }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, options.default_signals ? &none : &plan.signals, nullptr);
   if (options.new_session && setsid() < 0) give_up(plan.error_fd, errno);
   if (chdir(options.directory.c_str()) != 0) give_up(plan.error_fd, errno);
   // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag
@@ -77,7 +76,16 @@ extern "C" [[noreturn]] void wherry_spawn_child(const void* plan) {
   child_main(*static_cast<const ChildPlan*>(plan));
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WHERRY_SANITIZED
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WHERRY_SANITIZED
+#endif
+
+#if defined(WHERRY_SANITIZED)
 // Their bookkeeping of stacks does not bear two processes in one memory.
 long clone_vm(clone_args& args, const ChildPlan& plan) {
   const long pid = syscall(SYS_clone3, &args, sizeof args);
@@ -86,8 +94,8 @@ long clone_vm(clone_args& args, const ChildPlan& plan) {
 }
 #else
 // A child in our memory, on a stack of its own, while we wait for its execve: a fork would copy our
-// page tables, and each page that we write to afterwards would be a fault. The negated errno, as
-// the kernel gives it.
+// page tables, and each page that we write to afterwards would be a fault. No handler of ours runs
+// in it (CLONE_CLEAR_SIGHAND). The negated errno, as the kernel gives it.
 long clone_vm(clone_args& args, const ChildPlan& plan) {
   constexpr size_t kStack = 64 << 10;
   const std::unique_ptr<char[]> stack(new char[kStack]);
@@ -132,23 +140,6 @@ long clone_vm(clone_args& args, const ChildPlan& plan) {
   return result;
 }
 #endif
-
-// No handler of ours may run in the child: it is in our memory.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  const sigset_t& before() const { return before_; }
-
- private:
-  sigset_t before_;
-};
 
 // Without symlinks: one could lead out of the mount.
 Result<std::string> resolve_path(const std::string& path) {
@@ -199,8 +190,7 @@ Result<Spawning> begin_spawn(const SpawnOptions& options) {
                  &sources,
                  failure.write.get(),
                  AT_FDCWD,
-                 options.program.c_str(),
-                 {}};
+                 options.program.c_str()};
   Fd view;
   std::string resolved;
   if (options.read_only_program) {
@@ -219,12 +209,7 @@ Result<Spawning> begin_spawn(const SpawnOptions& options) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(options.cgroup_fd);
   }
-  long pid = 0;
-  {
-    const SignalsBlocked blocked;
-    plan.signals = blocked.before();
-    pid = clone_vm(args, plan);
-  }
+  const long pid = clone_vm(args, plan);
   if (pid < 0) return Error::from_errno(static_cast<int>(-pid), context);
   return Spawning(Child(static_cast<pid_t>(pid), Fd(pidfd)), std::move(failure.read),
                   std::move(view), std::move(context));

@@ -50,7 +50,7 @@ class Child {
   Fd pidfd_;
 };
 
-// A child that may not have executed its program yet.
+// A child of which is not known yet whether it has executed its program.
 class Spawning {
  public:
   // Waits until it has; an execve that failed is returned as its error, and the child is reaped.

@@ -1,4 +1,5 @@
 """kill -9 and SIGSTOP of the CLI and of monitors, at random times and at chosen ones."""
+import contextlib
 import os
 import pathlib
 import select
@@ -82,6 +83,75 @@ class KilledClient(FaultTest):
     def wait_until_settled_by_itself(self):
         """Without any command: the monitor does it."""
         self.w.wait_for(lambda: not os.listdir(self.w.run_root / "containers"), timeout=5)
+
+
+def state_of(pid: int) -> str:
+    """One letter, "" when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+class MonitorLeftBehind(FaultTest):
+    """A monitor that has heard all it needs, and stands still on its way."""
+
+    def stopped_at(self, failpoint: str, *command) -> tuple[subprocess.Popen, int]:
+        """The client and its monitor."""
+        client = self.w.start(*command, env={"WHERRY_FAILPOINT": f"{failpoint}:stop"}, stdin=subprocess.DEVNULL)
+        self.addCleanup(client.communicate, timeout=60)
+        self.addCleanup(client.kill)
+        self.w.wait_for(lambda: [pid for pid in children_of(client.pid) if state_of(pid) == "T"], timeout=20)
+        monitor, = children_of(client.pid)
+        return client, monitor
+
+    def let_go(self, monitor: int):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(monitor, signal.SIGCONT)
+
+    def test_the_first_process_has_failed_before_it_is_let_go(self):
+        client, monitor = self.stopped_at("runtime.create.cloned", "run", "--rm", "--network", "none", IMAGE, "nosuch")
+        self.w.wait_for(lambda: [state_of(pid) for pid in children_of(monitor)] == ["Z"], timeout=20)
+        self.let_go(monitor)
+        _, err = client.communicate(timeout=20)
+        self.assertEqual(client.returncode, 127, err)
+        self.assertIn(b"nosuch", err)
+        self.to_rest()
+
+    def test_a_client_killed_behind_its_permit_leaves_a_container_that_runs_or_nothing(self):
+        client, monitor = self.stopped_at("runtime.create.permitted", "run", "-d", "--name", "victim", IMAGE, "sleep", "1000")
+        kill_and_wait(client.pid)
+        begin = time.monotonic()
+        listing = self.w.start("ps", "-q")
+        self.let_go(monitor)
+        out, err = listing.communicate(timeout=20)
+        self.assertEqual((listing.returncode, err), (0, b""))
+        self.assertLess(time.monotonic() - begin, 4.0, "as long as somebody waits who hears nothing")
+        self.w.wait_for(lambda: self.w.ids() == self.w.ids(running_only=True), timeout=5)
+        if self.w.ids():
+            self.w.ok("rm", "-f", "victim")
+        self.works_again("victim")
+        self.to_rest()
+
+    def test_a_monitor_that_comes_after_its_container_was_taken_back_starts_nothing(self):
+        client, monitor = self.stopped_at("monitor.started", "run", "-d", "--name", "victim", IMAGE, "sleep", "1000")
+        self.w.wait_for(lambda: self.w.ids(), timeout=20)
+        kill_and_wait(client.pid)
+        self.assertEqual(self.w.ids(), [])
+        self.let_go(monitor)
+        self.w.wait_for(lambda: state_of(monitor) == "", timeout=20)
+        self.assertEqual(self.w.ids(), [])
+        self.works_again("victim")
+        self.to_rest()
 
 
 class KilledMonitor(FaultTest):

@@ -96,6 +96,12 @@ class Ports(FunctionalTest):
         again = self.running("-p", "18220-18221:80")
         self.assertEqual(self.w.inspect(again)["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"], "18220")
 
+    def test_a_taken_name_is_said_before_a_taken_port(self):
+        self.running("--name", "web", "-p", "18232:80")
+        for options in ([], ["--rm"], ["-d"]):
+            done = self.w.try_run("run", *options, "--name", "web", "-p", "18232:80", IMAGE, "true")
+            self.assert_fails(done, 125, "already in use", "web")
+
     def test_a_taken_port_names_its_owner_and_is_free_after_stop(self):
         self.running("--name", "owner", "-p", "18230:80")
         for form in ("18230:80", "127.0.0.1:18230:80"):

@@ -67,6 +67,12 @@ class Binds(FunctionalTest):
                                    f"{victim}/room/file"), "inside\n")
         self.assertEqual(list(victim.iterdir()), [], "the link is followed within the container's root")
 
+    def test_a_run_that_may_not_be_makes_no_source(self):
+        self.w.ok("create", "--name", "taken", IMAGE, "true")
+        source = self.scratch("sources") / "new"
+        self.assert_fails(self.w.try_run("run", "--name", "taken", "-v", f"{source}:/x", IMAGE, "true"), 125, "already in use")
+        self.assertFalse(source.exists())
+
     def test_bad_ones_are_refused_by_name(self):
         file = self.scratch("file") / "plain"
         file.write_text("x")

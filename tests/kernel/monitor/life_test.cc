@@ -2,6 +2,7 @@
 #include "kernel/monitor/monitor_fixture.h"
 #include "runtime/cgroup.h"
 #include "sys/clone.h"
+#include "sys/rtnetlink.h"
 
 namespace wherry::monitor {
 namespace {
@@ -207,7 +208,8 @@ TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInWhatWasMadeBeforehand) {
     const auto permit = [&]() -> Result<sys::Fd> {
       EXPECT_EQ(sys::exists_at(run_dir_.get(), "state.json"), !beforehand) << "nothing runs yet";
       if (!beforehand) return sys::Fd();
-      TRY(sys::Fd network, sys::make_network_namespace());
+      TRY(sys::Fd network,
+          sys::make_network_namespace([] { return sys::configure_links(nullptr); }));
       const std::string link = "/proc/self/fd/" + std::to_string(network.get());
       EXPECT_GT(readlink(link.c_str(), made, sizeof made - 1), 0);
       return network;

@@ -4,6 +4,7 @@
 
 #include "monitor/json_object.h"
 #include "runtime/seccomp.h"
+#include "sys/sha256.h"
 
 namespace wherry::monitor {
 namespace {
@@ -40,6 +41,14 @@ MonitorConfig container_config() {
   plan.create_cwd = true;
   config.container = std::move(plan);
   return config;
+}
+
+// The bytes have no names: another layout under the same version would be misread.
+TEST(MonitorConfig, HasTheLayoutOfItsVersion) {
+  ASSERT_EQ(kConfigVersion, 2) << "compute this test's digest anew";
+  EXPECT_EQ(sys::sha256(to_bytes(container_config())).hex(),
+            "73f580ca30f5e1cb09b8fe886d46074f27fe37f8fe3b37fc4b38bb66ee7ad99b")
+      << "the layout has changed: that takes a new kConfigVersion";
 }
 
 TEST(MonitorConfig, CarriesAContainersPlan) {
