@@ -76,16 +76,7 @@ extern "C" [[noreturn]] void wherry_spawn_child(const void* plan) {
   child_main(*static_cast<const ChildPlan*>(plan));
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WHERRY_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WHERRY_SANITIZED
-#endif
-
-#if defined(WHERRY_SANITIZED)
+#ifdef WHERRY_SANITIZED
 // Their bookkeeping of stacks does not bear two processes in one memory.
 long clone_vm(clone_args& args, const ChildPlan& plan) {
   const long pid = syscall(SYS_clone3, &args, sizeof args);
