@@ -220,6 +220,7 @@ class Tree {
     std::vector<std::string> names;
     {
       const int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (again < 0) return;
       DIR* listing = fdopendir(again);
       while (const dirent* entry = readdir(listing))
         if (std::string_view(entry->d_name) != "." && std::string_view(entry->d_name) != "..")
