@@ -55,11 +55,6 @@ size_t kept_size(const Message& message) {
 
 }  // namespace
 
-Result<Client> Client::launch(const MonitorConfig& config, const std::string& engine_cgroup) {
-  TRY(Standby standby, Standby::spawn({config.container_id, engine_cgroup}));
-  return launch(config, std::move(standby));
-}
-
 Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
   return launch_with(config, std::move(standby), {}, nullptr);
 }

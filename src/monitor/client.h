@@ -18,8 +18,6 @@ class Client {
   // container is created and waits for Start, or the error says why it could not be created (then
   // nothing is left of it).
   static Result<Client> launch(const MonitorConfig& config, Standby standby);
-  // With one that is spawned now.
-  static Result<Client> launch(const MonitorConfig& config, const std::string& engine_cgroup);
   // As launch, and the program runs: the answer to Start is there too. `first` is said before
   // Start. While the monitor works on the container `permit` does what must be done before anything
   // runs, and gives the container's network namespace, loopback up, or none; its error calls the

@@ -4,7 +4,8 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
+
+#include "sys/fd_message.h"
 
 namespace wherry::monitor {
 namespace {
@@ -39,16 +40,6 @@ Error cut_short() {
   return Error(ErrorKind::kCorrupt, "the monitor's configuration is cut short");
 }
 
-sys::Fd received_fd(msghdr& message) {
-  const cmsghdr* part = CMSG_FIRSTHDR(&message);
-  if (part == nullptr || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
-      part->cmsg_len != CMSG_LEN(sizeof(int)))
-    return {};
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(part), sizeof fd);
-  return sys::Fd(fd);
-}
-
 }  // namespace
 
 void send_document(int socket, std::string_view document) {
@@ -71,47 +62,18 @@ Result<std::optional<std::string>> receive_document(int socket) {
 }
 
 Result<void> send_permit(int socket, const sys::Fd& network) {
-  char word = kPermit;
-  iovec part{&word, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (network) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    const int fd = network.get();
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  ssize_t sent = 0;
-  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EPIPE && errno != ECONNRESET)
-    return Error::from_errno(errno, "cannot give the permit to start");
-  return {};
+  Result<size_t> sent = sys::send_with_fd(socket, {&kPermit, 1}, network.get());
+  if (sent || sent.error().errnum() == EPIPE || sent.error().errnum() == ECONNRESET) return {};
+  return fail(std::move(sent), "cannot give the permit to start");
 }
 
 Result<sys::Fd> receive_permit(int socket) {
   char word = 0;
-  iovec part{&word, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t got = 0;
-  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) return Error::from_errno(errno, "cannot wait for the permit to start");
-  if (got == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
-  sys::Fd network = received_fd(message);
+  TRY_CTX(sys::FdMessage message, sys::receive_with_fd(socket, {&word, 1}),
+          "cannot wait for the permit to start");
+  if (message.size == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
   if (word != kPermit) return Error(ErrorKind::kCorrupt, "the permit to start is not one");
-  return network;
+  return std::move(message.fd);
 }
 
 }  // namespace wherry::monitor

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sys/fd_message.h"
+
 namespace wherry::runtime {
 namespace {
 
@@ -69,25 +71,8 @@ Result<void> send_fd_to(const std::string& path, int fd, const std::string& text
           context);
   TRY_CTX(sys::Fd connection, connect_in(directory.get(), path.substr(slash + 1), SOCK_STREAM),
           context);
-  iovec part{const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&header);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  ssize_t sent = 0;
-  do {
-    sent = sendmsg(connection.get(), &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0) return Error::from_errno(errno, context);
+  TRY_CTX(const size_t done, sys::send_with_fd(connection.get(), text, fd), context);
   // A long text may not fit into the socket at once; the fd went with its first byte.
-  const auto done = static_cast<size_t>(sent);
   if (done < text.size())
     TRY_VOID_CTX(sys::write_all(connection.get(), std::string_view(text).substr(done)), context);
   return {};

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <span>
+
+#include "sys/fd_message.h"
 
 namespace wherry::runtime {
 namespace {
@@ -77,17 +79,6 @@ Message to_message(const Packet& packet) {
   return message;
 }
 
-// The fd that came along, owned at once.
-sys::Fd received_fd(msghdr& header) {
-  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    int fd = -1;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return sys::Fd(fd);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<void> Channel::send(MessageType type, const std::string& text) {
@@ -102,46 +93,27 @@ Result<void> Channel::send_error(const Error& error) {
 }
 
 Result<void> Channel::send_console(int master) {
-  Packet packet = make_packet(MessageType::kConsole, {}, {});
-  iovec part{&packet, packet.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&header);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof master);
-  memcpy(CMSG_DATA(c), &master, sizeof master);
-  if (sendmsg(socket_.get(), &header, MSG_NOSIGNAL) < 0)
-    return Error::from_errno(errno, "cannot pass the terminal on");
+  const Packet packet = make_packet(MessageType::kConsole, {}, {});
+  TRY_VOID_CTX(sys::send_with_fd(socket_.get(),
+                                 {reinterpret_cast<const char*>(&packet), packet.size()}, master),
+               "cannot pass the terminal on");
   return {};
 }
 
 Result<std::optional<Message>> Channel::receive() {
   Packet packet{};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec part{&packet, sizeof packet};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t got = 0;
-  do {
-    got = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
-    // A peer that dies with unread messages resets the connection. That is told once, before what
-    // it has sent.
-  } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (got == 0) return std::nullopt;
-  if (got < 0) return Error::from_errno(errno, "cannot listen to the container's other stage");
-  sys::Fd console = received_fd(header);
-  if (!well_formed(packet, static_cast<size_t>(got)))
+  const std::span<char> bytes(reinterpret_cast<char*>(&packet), sizeof packet);
+  Result<sys::FdMessage> got = sys::receive_with_fd(socket_.get(), bytes);
+  // A peer that dies with unread messages resets the connection. That is told once, before what it
+  // has sent.
+  while (!got && got.error().errnum() == ECONNRESET)
+    got = sys::receive_with_fd(socket_.get(), bytes);
+  if (!got) return fail(std::move(got), "cannot listen to the container's other stage");
+  if (got->size == 0) return std::nullopt;
+  if (!well_formed(packet, got->size))
     return Error(ErrorKind::kInternal, "malformed message from the container's other stage");
   Message message = to_message(packet);
-  message.console = std::move(console);
+  message.console = std::move(got->fd);
   return message;
 }
 

@@ -63,6 +63,14 @@ class FunctionalTest(unittest.TestCase):
         for word in words:
             self.assertIn(word.lower(), done.stderr.lower())
 
+    def fsck_finds(self, *words: str, quick: bool = True):
+        """By itself, and with `quick` also with --quick."""
+        for options in (["--quick"], []) if quick else ([],):
+            done = self.w.try_run("fsck", *options)
+            self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
+            for word in words:
+                self.assertIn(word, done.stdout)
+
     def scratch(self, name: str) -> pathlib.Path:
         """A fresh folder on the test's disk, removed after the test."""
         path = pathlib.Path(os.environ["WHERRY_TEST_DISK"]) / f"{name}-{self.id().rpartition('.')[2]}"

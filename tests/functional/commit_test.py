@@ -5,14 +5,13 @@ import json
 import os
 import pathlib
 import stat
-import subprocess
 import tarfile
 import unittest.mock
 
 from base import IMAGE, FunctionalTest
 from fault_limits_test import NO_SPACE, FullDiskTest
 from faults import FaultTest
-from harness import archives, images
+from harness import archives, disks, images
 from harness.wherry import CommandFailed
 
 # Everything that an upper can have, made in a container of busybox.
@@ -448,7 +447,7 @@ class OnLayers(RungTest):
     def on(self, rung: str) -> tuple:
         """The same on another rung; the error where it does not work on this machine."""
         other = type("Other", (RungTest,), {"rung": rung, "runTest": lambda test: None})
-        disk = {"WHERRY_TEST_DISK": self.xfs()} if rung == "reflink" else {}
+        disk = {"WHERRY_TEST_DISK": self.enterContext(disks.reflinking(os.environ["WHERRY_TEST_DISK"]))} if rung == "reflink" else {}
         try:
             with unittest.mock.patch.dict(os.environ, disk):
                 other.setUpClass()
@@ -463,17 +462,6 @@ class OnLayers(RungTest):
             return ()
         finally:
             other.doClassCleanups()
-
-    def xfs(self) -> str:
-        """A file system that shares blocks."""
-        place = self.scratch("xfs")
-        (place / "disk").mkdir()
-        for command in (["truncate", "-s", "320M", place / "image"],
-                        ["mkfs.xfs", "-q", "-m", "reflink=1", place / "image"],
-                        ["mount", "-o", "loop", place / "image", place / "disk"]):
-            subprocess.run(command, check=True)
-        self.addCleanup(subprocess.run, ["umount", place / "disk"], check=True)
-        return str(place / "disk")
 
     def test_image_and_changes_are_the_same_on_every_rung_that_works_here(self):
         here = self.check_image(), self.check_changes()

@@ -4,11 +4,10 @@ import os
 import pathlib
 import struct
 import subprocess
-import tempfile
 import time
 
 from base import FunctionalTest
-from harness import images
+from harness import disks, images
 from harness.damage import ANY, flip, flip_unseen, truncate
 from harness.store_check import check_store
 from harness.wherry import Wherry
@@ -83,13 +82,6 @@ class Checkouts:
     def runs(self):
         self.assertEqual(self.w.ok("run", "--rm", IMAGE), SAYS)
 
-    def found(self, *words: str, quick: bool = True):
-        for options in (["--quick"], []) if quick else ([],):
-            done = self.w.try_run("fsck", *options)
-            self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
-            for word in words:
-                self.assertIn(word, done.stdout)
-
     def whole(self):
         for options in ((), ("--quick",)):
             done = self.w.try_run("fsck", *options)
@@ -112,8 +104,8 @@ class Checkouts:
             for plant in PLANTS:
                 with self.subTest(plant.__name__, repair=repair):
                     plant(self.place("data/deep/one"))
-                    self.found("snapshot '", "data/deep", IMAGE, "is made again by the next start")
-                    self.found("snapshot '", "data/deep")
+                    self.fsck_finds("snapshot '", "data/deep", IMAGE, "is made again by the next start")
+                    self.fsck_finds("snapshot '", "data/deep")
                     if repair:
                         done = self.w.try_run("fsck", "--repair")
                         self.assertEqual((done.returncode, "again" in done.stdout), (1, True), done)
@@ -144,7 +136,7 @@ class Checkouts:
         for plant, path in plants:
             with self.subTest(path):
                 plant(self.place(path))
-                self.found(path, IMAGE)
+                self.fsck_finds(path, IMAGE)
                 self.runs()
                 self.assertEqual(self.w.ok("run", "--rm", IMAGE, "sh", "-c", "readlink /data/link; test -c /data/node; "
                                            "cd /data/deep; test one -ef two && echo same; ls /etc/passwd || echo gone"),
@@ -163,7 +155,7 @@ class Checkouts:
         name = self.w.ok("run", "-d", IMAGE, "sleep", "1000").strip()
         before = self.asides()
         truncate(self.place("etc/padding"))
-        self.found("etc/padding")
+        self.fsck_finds("etc/padding")
         self.runs()
         new = set(self.asides()) - set(before)
         self.assertNotEqual(new, set())
@@ -215,7 +207,7 @@ class Checkouts:
                     spans.write(struct.pack("<qq", before - 10**8, time.time_ns()))
                 done = self.w.try_run("fsck", "--quick")
                 self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-                self.found("data/deep", IMAGE, quick=False)
+                self.fsck_finds("data/deep", IMAGE, quick=False)
                 self.runs()
                 self.whole()
 
@@ -247,9 +239,12 @@ class Checkouts:
                     place = os.path.join(folder, name)
                     info = os.lstat(place)
                     os.utime(place, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+        proven = []
         for _ in range(2):
             self.another_boot()
             self.runs()
+            proven.append((self.w.root / "own-spans").read_bytes())
+        self.assertEqual(*proven, "what was right is known")
         self.assertEqual(len(self.asides()), self.asides_before)
         self.whole()
 
@@ -279,12 +274,24 @@ class OnFarm(Checkouts, FunctionalTest):
         self.runs()
         self.whole()
 
+    def test_a_removal_does_not_make_damage_known(self):
+        """Though it changes the file's time of change within a span of somebody else's."""
+        self.w.ok("build", "-q", "-t", OTHER, "-", input=f"FROM {BASE}\nRUN echo fourth > /other\n")
+        flip_unseen(self.place("etc/padding"))
+        begin = time.time_ns()
+        self.w.ok("rmi", OTHER)
+        with open(self.w.root / "own-spans", "ab") as spans:
+            spans.write(struct.pack("<qq", begin - 10**8, time.time_ns()))
+        self.fsck_finds("etc/padding")
+        self.runs()
+        self.whole()
+
     def test_a_new_tree_takes_up_no_damaged_file(self):
         victim = self.place("etc/padding")
         flip_unseen(victim)
         self.neighbour("third")
         self.assertEqual(self.w.ok("run", "--rm", OTHER, "cat", "/etc/padding"), images.PADDING)
-        self.found("etc/padding")
+        self.fsck_finds("etc/padding")
         self.runs()
         self.whole()
 
@@ -300,12 +307,4 @@ class OnReflink(Checkouts, FunctionalTest):
 
     @classmethod
     def disk(cls):
-        place = pathlib.Path(tempfile.mkdtemp(dir=os.environ["WHERRY_TEST_DISK"]))
-        cls.addClassCleanup(subprocess.run, ["rm", "-rf", str(place)], check=True)
-        (place / "disk").mkdir()
-        for command in (["truncate", "-s", "320M", place / "image"],
-                        ["mkfs.xfs", "-q", "-m", "reflink=1", place / "image"],
-                        ["mount", "-o", "loop", place / "image", place / "disk"]):
-            subprocess.run(command, check=True)
-        cls.addClassCleanup(subprocess.run, ["umount", place / "disk"], check=True)
-        return str(place / "disk")
+        return cls.enterClassContext(disks.reflinking(os.environ["WHERRY_TEST_DISK"]))

@@ -55,13 +55,6 @@ class DamageTest(FaultTest):
         entries = store_records.layer_entries(self.w.root, self.layer)
         return store_records.object_path(self.w.root, next(e.object for e in entries if e.path == path))
 
-    def found(self, *words: str, quick: bool = True):
-        for options in (["--quick"], []) if quick else ([],):
-            done = self.w.try_run("fsck", *options)
-            self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)
-            for word in words:
-                self.assertIn(word, done.stdout)
-
     def refused(self, *words: str):
         """By run, create and build, and not only the first time."""
         for command in (["run", "--rm", self.image, "true"], ["run", "--rm", self.image, "true"],
@@ -86,7 +79,7 @@ class Loaded(DamageTest):
             with self.subTest(plant.__name__):
                 plant(self.object())
                 self.refused("/etc/padding")
-                self.found("/etc/padding", self.image, f"sha256:{self.layer}", "load or pull it again")
+                self.fsck_finds("/etc/padding", self.image, f"sha256:{self.layer}", "load or pull it again")
                 self.refused("/etc/padding")
                 self.bring()
                 self.whole()
@@ -96,7 +89,7 @@ class Loaded(DamageTest):
             with self.subTest(plant.__name__):
                 plant(self.object())
                 self.w.try_run("fsck", "--repair")
-                self.found("/etc/padding", "is missing")
+                self.fsck_finds("/etc/padding", "is missing")
                 self.refused("/etc/padding", "is missing")
                 self.bring()
                 self.whole()
@@ -104,7 +97,7 @@ class Loaded(DamageTest):
     def test_an_object_of_several_images(self):
         """What one of them brings heals the other."""
         flip_unseen(self.object(b"bin/busybox"))
-        self.found("/bin/busybox", self.image, IMAGE)
+        self.fsck_finds("/bin/busybox", self.image, IMAGE)
         self.refused("/bin/busybox")
         self.assert_fails(self.w.try_run("run", "--rm", IMAGE, "true"), 125, "/bin/busybox")
         self.bring()
@@ -114,7 +107,7 @@ class Loaded(DamageTest):
         for plant in CONTENT:
             with self.subTest(plant.__name__):
                 plant(self.w.root / "layers" / self.layer / "tree")
-                self.found(f"sha256:{self.layer}", self.image, "load or pull it again")
+                self.fsck_finds(f"sha256:{self.layer}", self.image, "load or pull it again")
                 self.bring()
                 self.whole()
 
@@ -122,7 +115,7 @@ class Loaded(DamageTest):
         for plant in CONTENT:
             with self.subTest(plant.__name__):
                 plant(self.w.root / "layers" / self.layer / "recipe")
-                self.found(f"sha256:{self.layer}", self.image, "load or pull it again")
+                self.fsck_finds(f"sha256:{self.layer}", self.image, "load or pull it again")
                 self.runs()
                 self.bring()
                 self.whole()
@@ -132,7 +125,7 @@ class Loaded(DamageTest):
             for repair in (True, False):
                 with self.subTest(plant.__name__, repair=repair):
                     plant(self.w.root / "layers" / self.layer / "index")
-                    self.found(f"sha256:{self.layer}", "index", self.image, "fsck --repair")
+                    self.fsck_finds(f"sha256:{self.layer}", "index", self.image, "fsck --repair")
                     if repair:
                         self.assertIn("repaired", self.w.try_run("fsck", "--repair").stdout)
                     else:
@@ -143,7 +136,7 @@ class Loaded(DamageTest):
         self.w.ok("fsck")
         os.rename(self.w.root / "layers" / self.layer, self.w.root / "gone")
         self.addCleanup(os.system, f"rm -rf {self.w.root / 'gone'}")
-        self.found(f"sha256:{self.layer}", self.image, "load or pull it again")
+        self.fsck_finds(f"sha256:{self.layer}", self.image, "load or pull it again")
         self.refused(f"sha256:{self.layer}")
         self.bring()
         self.whole()
@@ -153,7 +146,7 @@ class Loaded(DamageTest):
             for repair in (True, False):
                 with self.subTest(plant.__name__, repair=repair):
                     plant(self.tree)
-                    self.found(self.tree.name, self.image, "made again", quick="unseen" not in plant.__name__)
+                    self.fsck_finds(self.tree.name, self.image, "made again", quick="unseen" not in plant.__name__)
                     if repair:
                         self.assertIn("repaired", self.w.try_run("fsck", "--repair").stdout)
                     self.runs()
@@ -168,7 +161,7 @@ class Loaded(DamageTest):
         for plant in (flip, truncate, pathlib.Path.unlink):
             with self.subTest(plant.__name__):
                 plant(blob)
-                self.found(f"sha256:{blob.name}", self.image, "load or pull it again",
+                self.fsck_finds(f"sha256:{blob.name}", self.image, "load or pull it again",
                            quick=plant is not flip)
                 self.runs()
                 self.w.try_run("fsck", "--repair")

@@ -130,12 +130,10 @@ class MonitorLeftBehind(FaultTest):
     def test_a_client_killed_behind_its_permit_leaves_a_container_that_runs_or_nothing(self):
         client, monitor = self.stopped_at("runtime.create.permitted", "run", "-d", "--name", "victim", IMAGE, "sleep", "1000")
         kill_and_wait(client.pid)
-        begin = time.monotonic()
         listing = self.w.start("ps", "-q")
         self.let_go(monitor)
         out, err = listing.communicate(timeout=20)
         self.assertEqual((listing.returncode, err), (0, b""))
-        self.assertLess(time.monotonic() - begin, 4.0, "as long as somebody waits who hears nothing")
         self.w.wait_for(lambda: self.w.ids() == self.w.ids(running_only=True), timeout=5)
         if self.w.ids():
             self.w.ok("rm", "-f", "victim")

@@ -75,7 +75,8 @@ class MonitorTest : public testing::Test {
   MonitorConfig shell(const std::string& script) { return config({"sh", "-c", script}); }
 
   Result<Client> try_launch(const MonitorConfig& config) const {
-    return Client::launch(config, cgroup_ + "/engine");
+    TRY(Standby standby, Standby::spawn({config.container_id, cgroup_ + "/engine", {}}));
+    return Client::launch(config, std::move(standby));
   }
   Client launch(const MonitorConfig& config) const {
     Result<Client> client = try_launch(config);

@@ -3,6 +3,7 @@
 #include <sys/un.h>
 
 #include "bundle_fixture.h"
+#include "sys/fd_message.h"
 
 namespace wherry::runtime {
 namespace {
@@ -151,17 +152,9 @@ TEST_F(Bundle, NamesTheTerminalNobodyWouldGet) {
 std::pair<sys::Fd, std::string> received(int listener) {
   sys::Fd connection(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
   char text[4096];
-  iovec part{text, sizeof text};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t got = recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC);
-  int fd = -1;
-  if (cmsghdr* c = CMSG_FIRSTHDR(&header)) memcpy(&fd, CMSG_DATA(c), sizeof fd);
-  return {sys::Fd(fd), std::string(text, got > 0 ? static_cast<size_t>(got) : 0)};
+  Result<sys::FdMessage> got = sys::receive_with_fd(connection.get(), text);
+  if (!got) return {};
+  return {std::move(got->fd), std::string(text, got->size)};
 }
 
 sys::Fd listen_at(const std::string& path) {
