@@ -45,9 +45,20 @@ if(WHERRY_TIDY)
   set(CMAKE_CXX_CLANG_TIDY ${CLANG_TIDY} --warnings-as-errors=* --quiet)
 endif()
 
+# Whether src/apps/libc_start.cc may stand in for libc's start: it is written for one release of glibc.
+include(CheckCXXSourceCompiles)
+check_cxx_source_compiles("#include <features.h>
+#if !defined(__x86_64__) || __GLIBC__ != 2 || __GLIBC_MINOR__ != 36
+#error another libc
+#endif
+int main() {}" WHERRY_OWN_LIBC_START)
+
 # A program of ours: static-pie in release, ordinary and dynamic under sanitizers.
 function(wherry_link_static target)
   if(NOT WHERRY_SANITIZE AND NOT WHERRY_FUZZ)
     target_link_options(${target} PRIVATE -static-pie)
+    if(WHERRY_OWN_LIBC_START)
+      target_link_libraries(${target} PRIVATE wherry_libc_start)
+    endif()
   endif()
 endfunction()

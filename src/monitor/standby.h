@@ -1,6 +1,6 @@
 // Standby: a monitor that is started before it is known what for.
 //
-// A program takes 1.2 ms to be there: exec, libc's start, its own cgroup. Whoever will launch a
+// A program takes a while to be there: exec, its start, a cgroup. Whoever will launch a
 // container soon starts its monitor first and looks up the image meanwhile. The monitor waits for
 // its configuration on a socket (monitor/permit.h); when that closes without one it ends, and takes
 // the container's cgroup back, which it may have made by then. Whoever names one must see to it

@@ -58,6 +58,9 @@ def _check_program(program: pathlib.Path) -> list[str]:
         if static and not defined:
             wrong.append("has no symbol table to look at")
         wrong += [f"contains {name}" for name in sorted(set(defined)) if pattern.match(name)][:5]
+        # Of libc's own start: 68 CPUID instructions before main().
+        if static and any(name.startswith("intel_check_word") for name in defined):
+            wrong.append("does not start with src/apps/libc_start.cc")
     # Nobody may leave out a defence of what is installed (src/base/weaken.h).
     if b"WHERRY_WEAKEN" in program.read_bytes():
         wrong.append("is built with -DWHERRY_WEAKEN")
