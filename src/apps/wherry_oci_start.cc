@@ -18,6 +18,11 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
+#include "sys/raw_syscall.h"
+
+using wherry::sys::raw_address;
+using wherry::sys::raw_syscall;
+
 namespace {
 
 constexpr long kPathSize = 4096;
@@ -39,16 +44,6 @@ wherry_start:
   jmp _start
 )");
 
-long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
-  register long r10 asm("r10") = d;
-  register long r8 asm("r8") = e;
-  long result;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-               : "rcx", "r11", "memory");
-  return result;
-}
 #elif defined(__aarch64__)
 asm(R"(
 .text
@@ -62,22 +57,7 @@ wherry_start:
   b _start
 )");
 
-long system_call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
-  register long x8 asm("x8") = number;
-  register long x0 asm("x0") = a;
-  register long x1 asm("x1") = b;
-  register long x2 asm("x2") = c;
-  register long x3 asm("x3") = d;
-  register long x4 asm("x4") = e;
-  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-  return x0;
-}
 #endif
-
-template <typename T>
-long address(const T* pointer) {
-  return reinterpret_cast<long>(pointer);
-}
 
 bool same(const char* a, const char* b) {
   while (*a != '\0' && *a == *b) {
@@ -98,15 +78,15 @@ bool enters_containers(char** argv) {
 // Of the file that runs; false where it is read-only already.
 bool needs_seal(long self, struct stat& status) {
   struct statfs place{};
-  if (system_call(SYS_fstatfs, self, address(&place)) != 0) return false;
+  if (raw_syscall(SYS_fstatfs, self, raw_address(&place)) != 0) return false;
   if ((static_cast<unsigned long>(place.f_flags) & ST_RDONLY) != 0) return false;
-  return system_call(SYS_fstat, self, address(&status)) == 0;
+  return raw_syscall(SYS_fstat, self, raw_address(&status)) == 0;
 }
 
 void execute_read_only(const struct stat& ours, char** argv, char** environment) {
   char path[kPathSize];
-  long size = system_call(SYS_readlinkat, AT_FDCWD, address("/proc/self/exe"), address(path),
-                          kPathSize - 1);
+  long size = raw_syscall(SYS_readlinkat, AT_FDCWD, raw_address("/proc/self/exe"),
+                          raw_address(path), kPathSize - 1);
   if (size <= 0) return;
   path[size] = '\0';
   long slash = size;
@@ -115,21 +95,21 @@ void execute_read_only(const struct stat& ours, char** argv, char** environment)
   path[slash] = '\0';
   const char* directory = slash == 0 ? "/" : path;
   const char* name = path + slash + 1;
-  long view = system_call(SYS_open_tree, AT_FDCWD, address(directory),
+  long view = raw_syscall(SYS_open_tree, AT_FDCWD, raw_address(directory),
                           OPEN_TREE_CLONE | static_cast<long>(OPEN_TREE_CLOEXEC));
   if (view < 0) return;
   mount_attr attributes{MOUNT_ATTR_RDONLY, 0, 1UL << 18 /* MS_PRIVATE */, 0};
   // What is at the name now must be what runs: another one may have been installed meanwhile.
   struct stat named{};
-  bool ready =
-      system_call(SYS_mount_setattr, view, address(""), AT_EMPTY_PATH, address(&attributes),
-                  sizeof attributes) == 0 &&
-      system_call(SYS_newfstatat, view, address(name), address(&named), AT_SYMLINK_NOFOLLOW) == 0 &&
-      named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+  bool ready = raw_syscall(SYS_mount_setattr, view, raw_address(""), AT_EMPTY_PATH,
+                           raw_address(&attributes), sizeof attributes) == 0 &&
+               raw_syscall(SYS_newfstatat, view, raw_address(name), raw_address(&named),
+                           AT_SYMLINK_NOFOLLOW) == 0 &&
+               named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
   if (ready)
-    system_call(SYS_execveat, view, address(name), address(argv), address(environment),
+    raw_syscall(SYS_execveat, view, raw_address(name), raw_address(argv), raw_address(environment),
                 AT_SYMLINK_NOFOLLOW);
-  system_call(SYS_close, view);
+  raw_syscall(SYS_close, view);
 }
 
 }  // namespace
@@ -139,9 +119,9 @@ extern "C" [[gnu::used, gnu::visibility("hidden")]] void wherry_early_seal(long*
   auto** argv = reinterpret_cast<char**>(stack + 1);
   char** environment = argv + stack[0] + 1;
   if (!enters_containers(argv)) return;
-  long self = system_call(SYS_openat, AT_FDCWD, address("/proc/self/exe"), O_PATH | O_CLOEXEC);
+  long self = raw_syscall(SYS_openat, AT_FDCWD, raw_address("/proc/self/exe"), O_PATH | O_CLOEXEC);
   if (self < 0) return;
   struct stat ours{};
   if (needs_seal(self, ours)) execute_read_only(ours, argv, environment);
-  system_call(SYS_close, self);
+  raw_syscall(SYS_close, self);
 }

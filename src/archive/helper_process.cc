@@ -28,7 +28,7 @@ Result<HelperProcess> HelperProcess::start(std::vector<std::string> arguments,
   for (const auto& [ours, theirs] : fds)
     if (ours >= 0) options.fds.emplace_back(ours, theirs);
   options.fds.emplace_back(report.write.get(), kUnpackReportFd);
-  TRY(sys::Child child, sys::spawn(options));
+  TRY(sys::Child child, sys::spawn(std::move(options)));
   return HelperProcess(std::move(child), std::move(report.read));
 }
 

@@ -200,7 +200,7 @@ Result<store::Image> LocalEngine::bootstrap(const BootstrapRequest& request) {
                             .arguments = arguments,
                             .environment = builder_environment(),
                             .fds = {{null.get(), 0}, {tar.write.get(), 1}, {words.write.get(), 2}}};
-  TRY(sys::Child child, sys::spawn(options));
+  TRY(sys::Child child, sys::spawn(std::move(options)));
   tar.write.reset();
   words.write.reset();
   Listener listener(std::move(words.read), request.progress);

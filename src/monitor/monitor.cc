@@ -36,6 +36,7 @@ void disregard_signals() {
 Result<runtime::PreparedCgroup> stand_by(const std::string& engine_cgroup,
                                          const std::string& container_cgroup) {
   runtime::PreparedCgroup made;
+  TRY_VOID(runtime::keep_cgroup_mounts());
   if (!container_cgroup.empty()) {
     TRY(made, runtime::PreparedCgroup::make(container_cgroup));
   } else if (!engine_cgroup.empty()) {
@@ -68,10 +69,6 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
-  Result<std::optional<std::string>> mounts = receive_document(launcher.get());
-  if (!mounts) return report(client.get(), std::move(mounts.error()));
-  if (!*mounts) return 0;
-  runtime::use_cgroup_mounts(**mounts);
   Result<runtime::PreparedCgroup> cgroup = stand_by(engine_cgroup, container_cgroup);
   if (!cgroup) return report(client.get(), std::move(cgroup.error()));
 

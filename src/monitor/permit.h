@@ -1,5 +1,4 @@
-// The launcher's end of a launch: what is mounted for cgroups (runtime/cgroup_hierarchies.h) as
-// soon as the monitor is spawned, its configuration, and later the permit to start.
+// The launcher's end of a launch: the configuration, and later the permit to start.
 //
 // Over one stream socket. The monitor works on the configuration while the launcher still does
 // what must be done before anything runs. A socket that closes without a permit calls the launch

@@ -14,7 +14,7 @@ Result<sys::Child> spawn_command(const std::vector<std::string>& command) {
   options.environment.push_back(
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
   for (int fd = 0; fd < 3; ++fd) options.fds.emplace_back(null.get(), fd);
-  return sys::spawn(options);
+  return sys::spawn(std::move(options));
 }
 
 }  // namespace

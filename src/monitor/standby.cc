@@ -62,12 +62,10 @@ Result<Standby> Standby::spawn(const Options& wanted) {
                  {tracing() ? 2 : null.get(), 2},
                  {document.second.get(), 3},
                  {socket.second.get(), 4}};
-  TRY(sys::Spawning spawning, sys::begin_spawn(options));
+  TRY(sys::Spawning spawning, sys::begin_spawn(std::move(options)));
   // One that could not be executed must not be waited for.
   document.second.reset();
   socket.second.reset();
-  // While it executes its program. Failing here it would fail there too, and says so.
-  send_document(document.first.get(), runtime::cgroup_mounts().value_or(""));
   return Standby(wanted.container_id, std::move(spawning), std::move(document.first),
                  std::move(socket.first));
 }

@@ -20,7 +20,7 @@ constexpr size_t kMaxDepth = 32;
 constexpr size_t kMaxName = 255;
 constexpr std::string_view kKindOfMount = " - cgroup";
 
-std::string known_mounts;  // of use_cgroup_mounts()
+std::string known_mounts;  // of keep_cgroup_mounts()
 
 // mountinfo writes space, tab, line end and backslash as \ooo.
 std::string unescape(std::string_view text) {
@@ -51,6 +51,16 @@ bool has_option(std::string_view options, std::string_view wanted) {
   return std::find(parts.begin(), parts.end(), wanted) != parts.end();
 }
 
+// The lines of /proc/self/mountinfo that matter here.
+Result<std::string> cgroup_mounts() {
+  TRY_CTX(const std::string text, sys::read_file("/proc/self/mountinfo", kMountinfoLimit),
+          "cannot find the cgroup hierarchies");
+  std::string lines;
+  for (std::string_view line : split(text, '\n'))
+    if (line.find(kKindOfMount) != std::string_view::npos) lines.append(line).append("\n");
+  return lines;
+}
+
 }  // namespace
 
 Hierarchies parse_hierarchies(std::string_view mountinfo) {
@@ -78,17 +88,9 @@ Hierarchies parse_hierarchies(std::string_view mountinfo) {
   return result;
 }
 
-Result<std::string> cgroup_mounts() {
-  TRY_CTX(const std::string text, sys::read_file("/proc/self/mountinfo", kMountinfoLimit),
-          "cannot find the cgroup hierarchies");
-  std::string lines;
-  for (std::string_view line : split(text, '\n'))
-    if (line.find(kKindOfMount) != std::string_view::npos) lines.append(line).append("\n");
-  return lines;
-}
-
-void use_cgroup_mounts(const std::string& lines) {
-  known_mounts = lines;
+Result<void> keep_cgroup_mounts() {
+  TRY(known_mounts, cgroup_mounts());
+  return {};
 }
 
 sys::Fd usual_v2_directory(const std::string& cgroups_path) {

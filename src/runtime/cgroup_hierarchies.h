@@ -25,11 +25,9 @@ struct Hierarchies {
 Hierarchies parse_hierarchies(std::string_view mountinfo);
 Result<Hierarchies> find_hierarchies();
 
-// The lines of /proc/self/mountinfo that matter here. The kernel takes 0.1 ms to write them: who
-// starts a program that needs them at once has read them meanwhile.
-Result<std::string> cgroup_mounts();
-// find_hierarchies() answers from these lines, for this process and from now on.
-void use_cgroup_mounts(const std::string& lines);
+// From now on find_hierarchies() answers from what is mounted now, in this process. The kernel takes
+// 0.1 ms to tell.
+Result<void> keep_cgroup_mounts();
 
 // The directory of a cgroup of version 2 where that is mounted as usual; empty: not there.
 sys::Fd usual_v2_directory(const std::string& cgroups_path);

@@ -86,7 +86,7 @@ Result<void> run_hook(const oci::Hook& hook, const std::string& state,
   options.fds = {{input.get(), 0}, {output.write.get(), 1}, {output.write.get(), 2}};
   int64_t deadline =
       hook.timeout ? monotonic_ns() + std::min(*hook.timeout, kLongestTimeout) * kSecond : 0;
-  TRY(sys::Child child, sys::spawn(options));
+  TRY(sys::Child child, sys::spawn(std::move(options)));
   output.write.reset();
   std::string words;
   Result<bool> heard = hear_out(child, output.read.get(), deadline, words);

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "base/weaken.h"
 #include "sys/mount.h"
+#include "sys/raw_syscall.h"
 
 namespace wherry::sys {
 namespace {
@@ -29,75 +30,90 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
-struct ChildPlan {
-  const SpawnOptions* options;
-  char** argv;
-  char** envp;
-  std::vector<int>* sources;  // duplicates above every target
-  int error_fd;
-  int program_dir;  // what program_name is relative to
-  const char* program_name;
+// Between clone and exec, in our memory and beside us: system calls without libc, whose errno is
+// ours, and no allocation.
+struct SpawnChild {
+  char** argv = nullptr;
+  char** envp = nullptr;
+  const char* directory = nullptr;
+  bool default_signals = false;
+  bool new_session = false;
+  const int* sources = nullptr;  // duplicates above every target
+  const int* targets = nullptr;
+  size_t fds = 0;
+  int error_fd = -1;
+  int program_dir = -1;  // what program_name is relative to
+  const char* program_name = nullptr;
+  int exec_flags = 0;
+
+  [[noreturn]] void run() const;
+
+ private:
+  [[noreturn]] void give_up(long result) const;
+  static void reset_signals();
 };
 
-[[noreturn]] void give_up(int error_fd, int errnum) {
-  [[maybe_unused]] ssize_t written = write(error_fd, &errnum, sizeof errnum);
-  _exit(127);
+[[noreturn]] void SpawnChild::give_up(long result) const {
+  const int errnum = static_cast<int>(-result);
+  raw_syscall(SYS_write, error_fd, raw_address(&errnum), sizeof errnum);
+  for (;;) raw_syscall(SYS_exit_group, 127);
 }
 
-// Between clone and exec: only system calls, no allocation.
-[[noreturn]] void child_main(const ChildPlan& plan) {
-  const SpawnOptions& options = *plan.options;
-  if (options.default_signals) {
-    for (int number = 1; number < _NSIG; ++number) {
-      struct sigaction current{};
-      if (sigaction(number, nullptr, &current) == 0 && current.sa_handler != SIG_DFL) {
-        current.sa_handler = SIG_DFL;
-        sigaction(number, &current, nullptr);
-      }
-    }
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
+// CLONE_CLEAR_SIGHAND has left those that are ignored.
+void SpawnChild::reset_signals() {
+  constexpr long kSetSize = 8;
+  for (int number = 1; number < _NSIG; ++number) {
+    unsigned long action[4] = {};  // the kernel's: the handler first
+    if (raw_syscall(SYS_rt_sigaction, number, 0, raw_address(action), kSetSize) != 0) continue;
+    if (action[0] == 0) continue;
+    const unsigned long usual[4] = {};
+    raw_syscall(SYS_rt_sigaction, number, raw_address(usual), 0, kSetSize);
   }
-  if (options.new_session && setsid() < 0) give_up(plan.error_fd, errno);
-  if (chdir(options.directory.c_str()) != 0) give_up(plan.error_fd, errno);
-  // What our own caller left open without close-on-exec must not travel on; dup2 clears the flag
+  const uint64_t none = 0;
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, raw_address(&none), 0, kSetSize);
+}
+
+[[noreturn]] void SpawnChild::run() const {
+  if (default_signals) reset_signals();
+  if (new_session)
+    if (long result = raw_syscall(SYS_setsid); result < 0) give_up(result);
+  if (long result = raw_syscall(SYS_chdir, raw_address(directory)); result != 0) give_up(result);
+  // What our own caller left open without close-on-exec must not travel on; dup3 clears the flag
   // again.
-  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  for (size_t i = 0; i < options.fds.size(); ++i)
-    if (dup2((*plan.sources)[i], options.fds[i].second) < 0) give_up(plan.error_fd, errno);
-  syscall(SYS_execveat, plan.program_dir, plan.program_name, plan.argv, plan.envp,
-          options.read_only_program ? AT_SYMLINK_NOFOLLOW : 0);
-  give_up(plan.error_fd, errno);
+  raw_syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+  for (size_t i = 0; i < fds; ++i)
+    if (long result = raw_syscall(SYS_dup3, sources[i], targets[i], 0); result < 0) give_up(result);
+  give_up(raw_syscall(SYS_execveat, program_dir, raw_address(program_name), raw_address(argv),
+                      raw_address(envp), exec_flags));
 }
 
 // The child of clone_vm() begins here.
-extern "C" [[noreturn]] void wherry_spawn_child(const void* plan) {
-  child_main(*static_cast<const ChildPlan*>(plan));
+extern "C" [[noreturn]] void wherry_spawn_child(const void* child) {
+  static_cast<const SpawnChild*>(child)->run();
 }
+
+constexpr size_t kStack = 64 << 10;
 
 #ifdef WHERRY_SANITIZED
 // Their bookkeeping of stacks does not bear two processes in one memory.
-long clone_vm(clone_args& args, const ChildPlan& plan) {
+long clone_vm(clone_args& args, const SpawnChild& child, char*) {
   const long pid = syscall(SYS_clone3, &args, sizeof args);
-  if (pid == 0) child_main(plan);
+  if (pid == 0) child.run();
   return pid < 0 ? -errno : pid;
 }
 #else
-// A child in our memory, on a stack of its own, while we wait for its execve: a fork would copy our
-// page tables, and each page that we write to afterwards would be a fault. No handler of ours runs
-// in it (CLONE_CLEAR_SIGHAND). The negated errno, as the kernel gives it.
-long clone_vm(clone_args& args, const ChildPlan& plan) {
-  constexpr size_t kStack = 64 << 10;
-  const std::unique_ptr<char[]> stack(new char[kStack]);
-  const auto begin = (reinterpret_cast<uint64_t>(stack.get()) + 15) & ~uint64_t{15};
-  args.flags |= CLONE_VM | CLONE_VFORK;
-  args.stack = begin;
+// A child in our memory, on a stack of its own, both of which stay until it has executed its
+// program: a fork would copy our page tables, and each page that we write to afterwards would be a
+// fault. No handler of ours runs in it (CLONE_CLEAR_SIGHAND). The negated errno, as the kernel
+// gives it.
+long clone_vm(clone_args& args, const SpawnChild& child, char* stack) {
+  args.flags |= CLONE_VM;
+  args.stack = (reinterpret_cast<uint64_t>(stack) + 15) & ~uint64_t{15};
   args.stack_size = kStack - 16;
 #if defined(__x86_64__)
   long result = SYS_clone3;
   register auto function asm("r8") = &wherry_spawn_child;
-  register const void* argument asm("r9") = &plan;
+  register const void* argument asm("r9") = &child;
   asm volatile(
       "syscall\n\t"
       "test %%rax, %%rax\n\t"
@@ -115,7 +131,7 @@ long clone_vm(clone_args& args, const ChildPlan& plan) {
   register size_t size asm("x1") = sizeof args;
   register long number asm("x8") = SYS_clone3;
   register auto function asm("x9") = &wherry_spawn_child;
-  register const void* argument asm("x10") = &plan;
+  register const void* argument asm("x10") = &child;
   asm volatile(
       "svc #0\n\t"
       "cbnz x0, 1f\n\t"
@@ -158,39 +174,63 @@ Result<void> move_above(int highest, Fd& fd) {
 
 }  // namespace
 
-Result<Spawning> begin_spawn(const SpawnOptions& options) {
-  std::string context = "cannot start '" + options.program + "'";
-  std::vector<char*> argv = pointers(options.arguments);
-  std::vector<char*> envp = pointers(options.environment);
-  TRY_CTX(Pipe failure, make_pipe(), context);
-  // Sources are moved above every target so that one dup2 cannot overwrite the next one's source.
+struct Spawning::Plan {
+  explicit Plan(SpawnOptions given)
+      : options(std::move(given)),
+        context("cannot start '" + options.program + "'"),
+        argv(pointers(options.arguments)),
+        envp(pointers(options.environment)) {}
+
+  Result<void> prepare();
+  Result<Child> clone();
+
+  SpawnOptions options;
+  std::string context;
+  std::vector<char*> argv, envp;
+  std::vector<Fd> owned;
+  std::vector<int> sources, targets;
+  Pipe failure;  // tells the error; closed by the execve
+  Fd view;       // closed by us and not by the child, which would wait for the mount's end
+  std::string resolved;
+  SpawnChild child;
+  std::unique_ptr<char[]> stack{new char[kStack]};
+};
+
+Result<void> Spawning::Plan::prepare() {
+  TRY(failure, make_pipe());
+  // Sources are moved above every target so that one dup3 cannot overwrite the next one's source.
   int highest = 2;
   for (auto [ours, theirs] : options.fds) highest = std::max(highest, theirs);
-  std::vector<Fd> owned;
-  std::vector<int> sources;
   for (auto [ours, theirs] : options.fds) {
     int copy = fcntl(ours, F_DUPFD_CLOEXEC, highest + 1);
-    if (copy < 0) return Error::from_errno(errno, context);
+    if (copy < 0) return Error::from_errno(errno, "cannot duplicate a file descriptor");
     owned.emplace_back(copy);
     sources.push_back(copy);
+    targets.push_back(theirs);
   }
-  TRY_VOID_CTX(move_above(highest, failure.write), context);
-  ChildPlan plan{&options,
-                 argv.data(),
-                 envp.data(),
-                 &sources,
-                 failure.write.get(),
-                 AT_FDCWD,
-                 options.program.c_str()};
-  Fd view;
-  std::string resolved;
-  if (options.read_only_program) {
-    TRY_CTX(resolved, resolve_path(options.program), context);
-    TRY_CTX(view, read_only_directory(resolved), context);
-    TRY_VOID_CTX(move_above(highest, view), context);
-    plan.program_dir = view.get();
-    plan.program_name = resolved.c_str() + resolved.rfind('/') + 1;
-  }
+  TRY_VOID(move_above(highest, failure.write));
+  child = {.argv = argv.data(),
+           .envp = envp.data(),
+           .directory = options.directory.c_str(),
+           .default_signals = options.default_signals,
+           .new_session = options.new_session,
+           .sources = sources.data(),
+           .targets = targets.data(),
+           .fds = sources.size(),
+           .error_fd = failure.write.get(),
+           .program_dir = AT_FDCWD,
+           .program_name = options.program.c_str()};
+  if (!options.read_only_program) return {};
+  TRY(resolved, resolve_path(options.program));
+  TRY(view, read_only_directory(resolved));
+  TRY_VOID(move_above(highest, view));
+  child.program_dir = view.get();
+  child.program_name = resolved.c_str() + resolved.rfind('/') + 1;
+  child.exec_flags = AT_SYMLINK_NOFOLLOW;
+  return {};
+}
+
+Result<Child> Spawning::Plan::clone() {
   int pidfd = -1;
   clone_args args{};
   args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
@@ -200,27 +240,54 @@ Result<Spawning> begin_spawn(const SpawnOptions& options) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(options.cgroup_fd);
   }
-  const long pid = clone_vm(args, plan);
-  if (pid < 0) return Error::from_errno(static_cast<int>(-pid), context);
-  return Spawning(Child(static_cast<pid_t>(pid), Fd(pidfd)), std::move(failure.read),
-                  std::move(view), std::move(context));
+  const long pid = clone_vm(args, child, stack.get());
+  if (pid < 0) return Error::from_errno(static_cast<int>(-pid), "cannot clone");
+  failure.write.reset();
+  owned.clear();
+  return Child(static_cast<pid_t>(pid), Fd(pidfd));
 }
 
+Result<Spawning> begin_spawn(SpawnOptions options) {
+  auto plan = std::make_unique<Spawning::Plan>(std::move(options));
+  TRY_VOID_CTX(plan->prepare(), plan->context);
+  TRY_CTX(Child child, plan->clone(), plan->context);
+  return Spawning(std::move(plan), std::move(child));
+}
+
+Spawning::Spawning(std::unique_ptr<Plan> plan, Child child)
+    : plan_(std::move(plan)), child_(std::move(child)) {}
+
+Spawning::Spawning(Spawning&& other) noexcept = default;
+
+Spawning& Spawning::operator=(Spawning&& other) noexcept {
+  std::swap(plan_, other.plan_);
+  std::swap(child_, other.child_);
+  return *this;
+}
+
+Spawning::~Spawning() {
+  if (plan_) [[maybe_unused]]
+    Result<Child> child = finish();
+}
+
+// The kernel leaves our memory before it closes the pipe of one that executes its program; one that
+// could not is in it until its end.
 Result<Child> Spawning::finish() {
+  const std::unique_ptr<Plan> plan = std::move(plan_);
   int errnum = 0;
   ssize_t got = 0;
   do {
-    got = read(failure_.get(), &errnum, sizeof errnum);
+    got = read(plan->failure.read.get(), &errnum, sizeof errnum);
   } while (got < 0 && errno == EINTR);
   if (got == sizeof errnum) {
     [[maybe_unused]] Result<int> reaped = child_.wait();
-    return Error::from_errno(errnum, context_);
+    return Error::from_errno(errnum, plan->context);
   }
   return std::move(child_);
 }
 
-Result<Child> spawn(const SpawnOptions& options) {
-  TRY(Spawning spawning, begin_spawn(options));
+Result<Child> spawn(SpawnOptions options) {
+  TRY(Spawning spawning, begin_spawn(std::move(options)));
   return spawning.finish();
 }
 
@@ -243,7 +310,8 @@ Result<Finished> run_program(SpawnOptions options, size_t limit) {
   options.fds.emplace_back(null.get(), 0);
   options.fds.emplace_back(out.write.get(), 1);
   options.fds.emplace_back(err.write.get(), 2);
-  TRY(Child child, spawn(options));
+  const std::string program = options.program;
+  TRY(Child child, spawn(std::move(options)));
   out.write.reset();
   err.write.reset();
   Finished finished;
@@ -251,7 +319,7 @@ Result<Finished> run_program(SpawnOptions options, size_t limit) {
   std::string* sinks[2] = {&finished.out, &finished.err};
   while (polls[0].fd >= 0 || polls[1].fd >= 0) {
     if (poll(polls, 2, -1) < 0 && errno != EINTR)
-      return Error::from_errno(errno, "cannot wait for output of '" + options.program + "'");
+      return Error::from_errno(errno, "cannot wait for output of '" + program + "'");
     for (int i = 0; i < 2; ++i) {
       if (polls[i].fd < 0 || polls[i].revents == 0) continue;
       char buffer[8192];

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -50,30 +51,31 @@ class Child {
   Fd pidfd_;
 };
 
-// A child of which is not known yet whether it has executed its program.
+// A child of which is not known yet whether it has executed its program. Until it has, it uses our
+// memory, which this object owns.
 class Spawning {
  public:
+  Spawning(Spawning&& other) noexcept;
+  Spawning& operator=(Spawning&& other) noexcept;
+  // Waits until it has.
+  ~Spawning();
+
   // Waits until it has; an execve that failed is returned as its error, and the child is reaped.
   Result<Child> finish();
   pid_t pid() const { return child_.pid(); }
 
  private:
-  friend Result<Spawning> begin_spawn(const SpawnOptions& options);
-  Spawning(Child child, Fd failure, Fd program_view, std::string context)
-      : child_(std::move(child)),
-        failure_(std::move(failure)),
-        program_view_(std::move(program_view)),
-        context_(std::move(context)) {}
+  struct Plan;
+  friend Result<Spawning> begin_spawn(SpawnOptions options);
+  Spawning(std::unique_ptr<Plan> plan, Child child);
 
+  std::unique_ptr<Plan> plan_;  // what the child uses; empty: finished, or moved from
   Child child_;
-  Fd failure_;       // the reading end of what tells the error
-  Fd program_view_;  // closed by us and not by the child, which would wait for the mount's end
-  std::string context_;
 };
-Result<Spawning> begin_spawn(const SpawnOptions& options);
+Result<Spawning> begin_spawn(SpawnOptions options);
 
 // Starts a program: both in one.
-Result<Child> spawn(const SpawnOptions& options);
+Result<Child> spawn(SpawnOptions options);
 
 // Runs to the end with stdin from /dev/null; returns the exit code and what it printed on both
 // streams (at most `limit` bytes each).

@@ -86,7 +86,7 @@ Result<CredentialHelper::Answer> CredentialHelper::run(const char* action,
   options.arguments = {name_, action};
   options.environment = own_environment();
   options.fds = {{to.read.get(), 0}, {from.write.get(), 1}};
-  TRY_CTX(sys::Child child, sys::spawn(options), context);
+  TRY_CTX(sys::Child child, sys::spawn(std::move(options)), context);
   auto end = on_exit([&] {
     [[maybe_unused]] Result<void> killed = child.signal(SIGKILL);
     [[maybe_unused]] Result<int> reaped = child.wait();

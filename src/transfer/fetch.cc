@@ -56,7 +56,7 @@ Result<Fetch> fetch_url(const std::string& url, uint64_t max_bytes) {
   TRY(sys::Pipe body, sys::make_pipe());
   TRY(sys::Pipe events, sys::make_pipe());
   options.fds = {{job.read.get(), 0}, {body.write.get(), 1}, {events.write.get(), 3}};
-  TRY_CTX(sys::Child child, sys::spawn(options), context);
+  TRY_CTX(sys::Child child, sys::spawn(std::move(options)), context);
   // A helper that refuses the job without reading all of it must be an error, not a wait.
   job.read.reset();
   Fetch fetch(std::move(child), std::move(body.read), std::move(events.read));

@@ -55,7 +55,7 @@ Result<void> RemoteHelper::start(wire::Opening opening, const std::vector<sys::F
   options.arguments = {kProgram, "serve"};
   options.environment = helper_environment();
   options.fds = {{theirs_.get(), 0}, {2, 1}};
-  TRY(child_, sys::spawn(options));
+  TRY(child_, sys::spawn(std::move(options)));
   theirs_.reset();
   wire::Message message;
   message.id = ++last_id_;
