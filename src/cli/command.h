@@ -28,7 +28,7 @@ class Context {
   void warn(const std::vector<std::string>& warnings) const;
 
   Config config;
-  bool runs_next = false;  // as in engine::LocalOptions
+  std::optional<engine::NextRun> runs_next;
 
  private:
   Opener open_;

@@ -11,6 +11,7 @@
 #include "cli/session_end.h"
 #include "cli/stream.h"
 #include "cli/terminal.h"
+#include "engine/sandbox.h"
 #include "oci/reference.h"
 #include "sys/fd.h"
 
@@ -106,7 +107,8 @@ Result<int> run_prepared(Invocation& call, const RunRequest& request) {
   streams.detach_keys = request.detach_keys;
   TRY_VOID(parse_detach_keys(request.detach_keys));
   TRY(CidFile cid_file, CidFile::make(request.cid_file));
-  call.context.runs_next = true;
+  call.context.runs_next =
+      engine::NextRun{.own_network = engine::has_own_network(request.create.host_config)};
   TRY(engine::Engine * engine, call.context.engine());
   std::optional<engine::AttachStreams> attach;
   TerminalSize size;

@@ -197,7 +197,8 @@ Result<Engine::RunResult> LocalEngine::run(const CreateRequest& request,
   auto durability =
       throw_away && attach ? state::Durability::kRelaxed : state::Durability::kDurable;
   if (!advance_) {
-    TRY(Advance advance, begin_run(fds_, paths_, record.id));
+    TRY(Advance advance,
+        begin_run(fds_, paths_, record.id, {.own_network = has_own_network(record.host_config)}));
     advance_.emplace(std::move(advance));
   }
   Advance::Parts begun = std::move(*advance_).use();

@@ -20,7 +20,6 @@
 #include "runtime/container.h"
 #include "runtime/seccomp.h"
 #include "runtime/seccomp_compose.h"
-#include "sys/clone.h"
 #include "sys/file.h"
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
@@ -129,13 +128,9 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
   if (attach)
     first = {monitor::WatchExit{}, monitor::WillSettle{},
              monitor::Attach{attach->in, attach->out, attach->err}};
-  const auto permit = [&]() -> Result<sys::Fd> {
+  const auto permit = [&]() -> Result<void> {
     TRY_VOID(record_it());
-    TRY_VOID(failpoint("engine.launch.permitted"));
-    // Ours and not the monitor's work: we have nothing else to do while it makes the rest.
-    const std::string& network = record.host_config.network_mode;
-    if (network != "bridge" && network != "none") return sys::Fd();
-    return sys::make_network_namespace([] { return sys::configure_links(nullptr); });
+    return failpoint("engine.launch.permitted");
   };
   TraceScope launching("engine.launch.monitor");
   TRY_CTX(sys::FileLock cgroups,
@@ -156,22 +151,25 @@ Result<std::unique_ptr<Session>> LocalEngine::launch(
 }
 
 Result<monitor::Standby> LocalEngine::spawn_standby(const Fds& fds, const Paths& paths,
-                                                    const std::string& id, bool with_cgroup) {
+                                                    const std::string& id,
+                                                    std::optional<NextRun> next) {
   TRY(sys::FileLock cgroups,
       sys::FileLock::acquire(fds.run.get(), kCgroupsLock, sys::FileLock::Mode::kShared));
-  return monitor::Standby::spawn(
-      {.container_id = id,
-       .engine_cgroup = paths.cgroup_parent + "/engine",
-       .container_cgroup = with_cgroup ? paths.cgroup(id) : std::string()});
+  return monitor::Standby::spawn({.container_id = id,
+                                  .engine_cgroup = paths.cgroup_parent + "/engine",
+                                  .container_cgroup = next ? paths.cgroup(id) : std::string(),
+                                  .network_namespace = next && next->own_network});
 }
 
-Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id) {
+Result<Advance> LocalEngine::begin_run(const Fds& fds, const Paths& paths, const std::string& id,
+                                       NextRun next) {
   return Advance::make(id, {fds.run_containers.get(), fds.locks.get(), paths.cgroup(id)},
-                       [&] { return spawn_standby(fds, paths, id, true); });
+                       [&] { return spawn_standby(fds, paths, id, next); });
 }
 
 Result<monitor::Standby> LocalEngine::take_standby(const std::string& id) {
-  if (!standby_ || standby_->container_id() != id) return spawn_standby(fds_, paths_, id, false);
+  if (!standby_ || standby_->container_id() != id)
+    return spawn_standby(fds_, paths_, id, std::nullopt);
   monitor::Standby standby = std::move(*standby_);
   standby_.reset();
   return standby;

@@ -72,7 +72,7 @@ Result<std::unique_ptr<Engine>> LocalEngine::open(const LocalOptions& options) {
   TRY(Paths paths, resolve_paths(options));
   std::optional<Advance> advance;
   if (options.runs_next) {
-    TRY(Advance made, begin_run(fds, paths, random_id()));
+    TRY(Advance made, begin_run(fds, paths, random_id(), *options.runs_next));
     advance.emplace(std::move(made));
   }
   TRY(state::Database database, open_state(fds.root.get(), paths.root));

@@ -12,6 +12,11 @@
 
 namespace wherry::engine {
 
+// A container is run next: what it needs anyway is made at once.
+struct NextRun {
+  bool own_network = false;  // it has a network namespace of its own
+};
+
 struct LocalOptions {
   std::string root = "/var/lib/wherry";
   std::string run_root = "/run/wherry";
@@ -24,7 +29,7 @@ struct LocalOptions {
   uint64_t max_layer_entries = store::kDefaultLayerEntries;
   std::string docker_config;  // the user's config.json with credentials; empty: there is none
   std::string search_path;    // where docker-credential-* are looked for
-  bool runs_next = false;     // a container is run next: what it needs anyway is made at once
+  std::optional<NextRun> runs_next;
 };
 
 // Makes both roots (0700) when missing. Not being root is kPermissionDenied with a hint.

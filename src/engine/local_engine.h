@@ -167,8 +167,9 @@ class LocalEngine final : public Engine, public BuildHost {
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
   // Both under the lock that keeps a cgroup from going before the monitor is in it.
   static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
-                                                const std::string& id, bool with_cgroup);
-  static Result<Advance> begin_run(const Fds& fds, const Paths& paths, const std::string& id);
+                                                const std::string& id, std::optional<NextRun> next);
+  static Result<Advance> begin_run(const Fds& fds, const Paths& paths, const std::string& id,
+                                   NextRun next);
   Result<monitor::Standby> take_standby(const std::string& id);
   Result<monitor::Client> launch_monitor(const monitor::MonitorConfig& config);
   Result<void> remove_idle_cgroups();

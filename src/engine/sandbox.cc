@@ -36,6 +36,10 @@ std::optional<std::string> joined_container(const std::string& network_mode) {
   return network_mode.substr(kPrefix.size());
 }
 
+bool has_own_network(const HostConfig& host_config) {
+  return host_config.network_mode != "host" && !joined_container(host_config.network_mode);
+}
+
 Result<void> check_joined_network(const ContainerConfig& config, const HostConfig& host_config) {
   std::optional<std::string> other = joined_container(host_config.network_mode);
   if (!other) return {};

@@ -12,6 +12,8 @@ namespace wherry::engine {
 
 // X of "container:X".
 std::optional<std::string> joined_container(const std::string& network_mode);
+// Neither the host's network nor another container's.
+bool has_own_network(const HostConfig& host_config);
 
 // The user's configuration, before it is merged with the image's: what belongs to a sandbox cannot
 // be set by one that joins it. Docker's words.

@@ -43,9 +43,10 @@ Result<void> result_of(Message&& answer) {
   return {};
 }
 
-Result<void> give_permit(int launcher, const std::function<Result<sys::Fd>()>& permit) {
-  TRY(const sys::Fd network, permit());
-  return send_permit(launcher, network);
+Result<void> give_permit(int launcher, const std::function<Result<void>()>& permit) {
+  TRY_VOID(permit());
+  send_permit(launcher);
+  return {};
 }
 
 size_t kept_size(const Message& message) {
@@ -61,7 +62,7 @@ Result<Client> Client::launch(const MonitorConfig& config, Standby standby) {
 
 Result<Client> Client::run(const MonitorConfig& config, Standby standby,
                            const std::vector<Message>& first,
-                           const std::function<Result<sys::Fd>()>& permit) {
+                           const std::function<Result<void>()>& permit) {
   std::vector<Message> words = first;
   words.emplace_back(Start{});
   TRY(Client client, launch_with(config, std::move(standby), words, permit));
@@ -74,7 +75,7 @@ Result<Client> Client::run(const MonitorConfig& config, Standby standby,
 
 Result<Client> Client::launch_with(const MonitorConfig& config, Standby standby,
                                    const std::vector<Message>& first,
-                                   const std::function<Result<sys::Fd>()>& permit) {
+                                   const std::function<Result<void>()>& permit) {
   TraceScope scope("launch monitor");
   sys::Fd launcher = std::move(standby.document_);
   Client client{std::move(standby.socket_)};

@@ -24,7 +24,7 @@ class Client {
   // launch off (monitor/permit.h). `config.starts_at_once` must be set.
   static Result<Client> run(const MonitorConfig& config, Standby standby,
                             const std::vector<Message>& first,
-                            const std::function<Result<sys::Fd>()>& permit);
+                            const std::function<Result<void>()>& permit);
   // Connects to the monitor of a run directory, reached through a directory fd (paths may be long).
   // kNotFound: no monitor listens there.
   static Result<Client> connect(int run_dir_fd);
@@ -51,7 +51,7 @@ class Client {
   explicit Client(sys::Fd socket) : socket_(std::move(socket)) {}
   static Result<Client> launch_with(const MonitorConfig& config, Standby standby,
                                     const std::vector<Message>& first,
-                                    const std::function<Result<sys::Fd>()>& permit);
+                                    const std::function<Result<void>()>& permit);
   Result<void> expect_welcome();
   Result<void> take_welcome(Message message);
   Result<void> expect_answer();

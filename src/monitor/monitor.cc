@@ -15,6 +15,8 @@
 #include "monitor/surroundings.h"
 #include "runtime/cgroup_hierarchies.h"
 #include "runtime/container.h"
+#include "sys/clone.h"
+#include "sys/rtnetlink.h"
 
 namespace wherry::monitor {
 namespace {
@@ -31,16 +33,19 @@ void disregard_signals() {
     sigaction(number, &action, nullptr);
 }
 
-// What can be done before the configuration is there: of the two cgroups the one that will be
-// waited for. Our own can be entered while a container's init is at work.
-Result<runtime::PreparedCgroup> stand_by(const std::string& engine_cgroup,
-                                         const std::string& container_cgroup) {
-  runtime::PreparedCgroup made;
+// What can be done before the configuration is there. Of the two cgroups the one that will be
+// waited for: our own can be entered while a container's init is at work.
+Result<Supervisor::Prepared> stand_by(const Beforehand& beforehand) {
+  Supervisor::Prepared made;
   TRY_VOID(runtime::keep_cgroup_mounts());
-  if (!container_cgroup.empty()) {
-    TRY(made, runtime::PreparedCgroup::make(container_cgroup));
-  } else if (!engine_cgroup.empty()) {
-    TRY_VOID(runtime::enter_cgroup(engine_cgroup));
+  if (!beforehand.container_cgroup.empty()) {
+    TRY(made.cgroup, runtime::PreparedCgroup::make(beforehand.container_cgroup));
+    made.engine_cgroup = beforehand.engine_cgroup;
+  } else if (!beforehand.engine_cgroup.empty()) {
+    TRY_VOID(runtime::enter_cgroup(beforehand.engine_cgroup));
+  }
+  if (beforehand.network_namespace) {
+    TRY(made.network, sys::make_network_namespace([] { return sys::configure_links(nullptr); }));
   }
   TRY_VOID(failpoint("monitor.standby"));
   return made;
@@ -62,15 +67,14 @@ int report(int socket, Error error) {
 
 }  // namespace
 
-int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
-                const std::string& container_cgroup) {
+int run_monitor(int config_fd, int socket_fd, const Beforehand& beforehand) {
   sys::Fd launcher(config_fd);
   sys::Fd client(socket_fd);
   for (int fd : {config_fd, socket_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   take_fixed_surroundings();
   disregard_signals();
-  Result<runtime::PreparedCgroup> cgroup = stand_by(engine_cgroup, container_cgroup);
-  if (!cgroup) return report(client.get(), std::move(cgroup.error()));
+  Result<Supervisor::Prepared> made = stand_by(beforehand);
+  if (!made) return report(client.get(), std::move(made.error()));
 
   Result<std::optional<MonitorConfig>> given = read_config(launcher.get());
   if (!given) return report(client.get(), std::move(given.error()));
@@ -82,9 +86,7 @@ int run_monitor(int config_fd, int socket_fd, const std::string& engine_cgroup,
   Result<sys::Fd> spare = client.dup();
   if (!spare) return report(client.get(), std::move(spare.error()));
 
-  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher),
-                        std::move(*cgroup),
-                        container_cgroup.empty() ? std::string() : engine_cgroup);
+  Supervisor supervisor(std::move(*loop), std::move(config), std::move(launcher), std::move(*made));
   Result<void> prepared = supervisor.prepare(std::move(client));
   if (!prepared) return report(spare->get(), std::move(prepared.error()));
   spare->reset();

@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "sys/fd_message.h"
-
 namespace wherry::monitor {
 namespace {
 
@@ -61,19 +59,16 @@ Result<std::optional<std::string>> receive_document(int socket) {
   return std::optional(std::move(document));
 }
 
-Result<void> send_permit(int socket, const sys::Fd& network) {
-  Result<size_t> sent = sys::send_with_fd(socket, {&kPermit, 1}, network.get());
-  if (sent || sent.error().errnum() == EPIPE || sent.error().errnum() == ECONNRESET) return {};
-  return fail(std::move(sent), "cannot give the permit to start");
+void send_permit(int socket) {
+  send_bytes(socket, {&kPermit, 1});
 }
 
-Result<sys::Fd> receive_permit(int socket) {
+Result<void> receive_permit(int socket) {
   char word = 0;
-  TRY_CTX(sys::FdMessage message, sys::receive_with_fd(socket, {&word, 1}),
-          "cannot wait for the permit to start");
-  if (message.size == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
+  TRY(const size_t got, receive_bytes(socket, &word, 1));
+  if (got == 0) return Error(ErrorKind::kUnavailable, "the launch was called off");
   if (word != kPermit) return Error(ErrorKind::kCorrupt, "the permit to start is not one");
-  return std::move(message.fd);
+  return {};
 }
 
 }  // namespace wherry::monitor

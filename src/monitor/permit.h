@@ -18,10 +18,9 @@ void send_document(int socket, std::string_view document);
 // nullopt: the socket closed without one.
 Result<std::optional<std::string>> receive_document(int socket);
 
-// `network`: the container's network namespace, made meanwhile; may be none. As above no error when
-// the monitor has ended.
-Result<void> send_permit(int socket, const sys::Fd& network);
+// As above no error when the monitor has ended.
+void send_permit(int socket);
 // kUnavailable: the launch was called off.
-Result<sys::Fd> receive_permit(int socket);
+Result<void> receive_permit(int socket);
 
 }  // namespace wherry::monitor

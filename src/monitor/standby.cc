@@ -53,7 +53,7 @@ Result<Standby> Standby::spawn(const Options& wanted) {
   options.program = std::move(program);
   options.read_only_program = !weakened(Defence::kSeal);  // its children become containers
   options.arguments = {"wherry-monitor", wanted.container_id, wanted.engine_cgroup,
-                       wanted.container_cgroup};
+                       wanted.container_cgroup, wanted.network_namespace ? "netns" : ""};
   options.environment = sys::inherited_test_environment();
   options.environment.emplace_back(kPath);
   options.new_session = true;

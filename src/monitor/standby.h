@@ -23,6 +23,7 @@ class Standby {
     std::string engine_cgroup;
     // The container's own, made as far as it can be without its limits; empty: not beforehand.
     std::string container_cgroup;
+    bool network_namespace = false;  // the container's, loopback up, made beforehand
   };
   // Own session, fixed environment, cwd /, no inherited fds.
   static Result<Standby> spawn(const Options& options);

@@ -28,13 +28,11 @@ bool has_terminal(const MonitorConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher,
-                       runtime::PreparedCgroup cgroup, std::string engine_cgroup)
+Supervisor::Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher, Prepared prepared)
     : loop_(std::move(loop)),
       config_(std::move(config)),
       launcher_(std::move(launcher)),
-      cgroup_(std::move(cgroup)),
-      engine_cgroup_(std::move(engine_cgroup)),
+      prepared_(std::move(prepared)),
       terminal_(has_terminal(config_)),
       stdio_(loop_, {[this](int stream, std::string_view data) { on_output(stream, data); },
                      [this](int stream) { on_stream_end(stream); }, [this] { balance(); }}),
@@ -70,7 +68,7 @@ Result<void> Supervisor::create_workload() {
   TRY_VOID(stdio_.open(terminal_, config_.open_stdin));
   std::function<Result<sys::Fd>()> permit;
   if (config_.starts_at_once) permit = [this] { return await_permit(); };
-  runtime::PreparedCgroup cgroup = std::move(cgroup_);
+  runtime::PreparedCgroup cgroup = std::move(prepared_.cgroup);
   // Nothing waits for it while the init makes itself ready.
   const auto meanwhile = [this] { return enter_engine_cgroup(); };
   TRY(Workload workload,
@@ -86,15 +84,15 @@ Result<void> Supervisor::create_workload() {
 }
 
 Result<void> Supervisor::enter_engine_cgroup() {
-  if (engine_cgroup_.empty()) return {};
-  return runtime::enter_cgroup(std::exchange(engine_cgroup_, {}));
+  if (prepared_.engine_cgroup.empty()) return {};
+  return runtime::enter_cgroup(std::exchange(prepared_.engine_cgroup, {}));
 }
 
 // From here on the program may run at any moment: what is published must be there.
 Result<sys::Fd> Supervisor::await_permit() {
-  TRY(sys::Fd network, receive_permit(launcher_.get()));
+  TRY_VOID(receive_permit(launcher_.get()));
   TRY_VOID(open_network());
-  return network;
+  return std::move(prepared_.network);
 }
 
 Result<void> Supervisor::announce(sys::Fd first_client) {

@@ -27,10 +27,14 @@ namespace wherry::monitor {
 
 class Supervisor {
  public:
-  // `launcher`: the socket of monitor/permit.h, behind the configuration. `engine_cgroup`: where
-  // this process is to live, when it is not there yet.
-  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher, runtime::PreparedCgroup cgroup,
-             std::string engine_cgroup);
+  // What was made before the configuration was there; all may be empty.
+  struct Prepared {
+    runtime::PreparedCgroup cgroup;
+    sys::Fd network;            // the container's network namespace, loopback up
+    std::string engine_cgroup;  // where this process is to live, when it is not there yet
+  };
+  // `launcher`: the socket of monitor/permit.h, behind the configuration.
+  Supervisor(EventLoop loop, MonitorConfig config, sys::Fd launcher, Prepared prepared);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -82,9 +86,8 @@ class Supervisor {
 
   EventLoop loop_;
   MonitorConfig config_;
-  sys::Fd launcher_;                // until the workload is made
-  runtime::PreparedCgroup cgroup_;  // likewise
-  std::string engine_cgroup_;       // until we are in it
+  sys::Fd launcher_;  // until the workload is made
+  Prepared prepared_;
   bool terminal_ = false;
   Phase phase_ = Phase::kPreparing;
   std::optional<RunFiles> files_;

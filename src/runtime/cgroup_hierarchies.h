@@ -25,8 +25,8 @@ struct Hierarchies {
 Hierarchies parse_hierarchies(std::string_view mountinfo);
 Result<Hierarchies> find_hierarchies();
 
-// From now on find_hierarchies() answers from what is mounted now, in this process. The kernel takes
-// 0.1 ms to tell.
+// From now on find_hierarchies() answers from what is mounted now, in this process. The kernel
+// takes 0.1 ms to tell.
 Result<void> keep_cgroup_mounts();
 
 // The directory of a cgroup of version 2 where that is mounted as usual; empty: not there.

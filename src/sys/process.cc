@@ -262,26 +262,27 @@ Spawning::Spawning(Spawning&& other) noexcept = default;
 Spawning& Spawning::operator=(Spawning&& other) noexcept {
   std::swap(plan_, other.plan_);
   std::swap(child_, other.child_);
+  std::swap(finished_, other.finished_);
   return *this;
 }
 
 Spawning::~Spawning() {
-  if (plan_) [[maybe_unused]]
+  if (plan_ && !finished_) [[maybe_unused]]
     Result<Child> child = finish();
 }
 
 // The kernel leaves our memory before it closes the pipe of one that executes its program; one that
 // could not is in it until its end.
 Result<Child> Spawning::finish() {
-  const std::unique_ptr<Plan> plan = std::move(plan_);
+  finished_ = true;
   int errnum = 0;
   ssize_t got = 0;
   do {
-    got = read(plan->failure.read.get(), &errnum, sizeof errnum);
+    got = read(plan_->failure.read.get(), &errnum, sizeof errnum);
   } while (got < 0 && errno == EINTR);
   if (got == sizeof errnum) {
     [[maybe_unused]] Result<int> reaped = child_.wait();
-    return Error::from_errno(errnum, plan->context);
+    return Error::from_errno(errnum, plan_->context);
   }
   return std::move(child_);
 }

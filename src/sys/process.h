@@ -69,8 +69,9 @@ class Spawning {
   friend Result<Spawning> begin_spawn(SpawnOptions options);
   Spawning(std::unique_ptr<Plan> plan, Child child);
 
-  std::unique_ptr<Plan> plan_;  // what the child uses; empty: finished, or moved from
+  std::unique_ptr<Plan> plan_;  // what the child uses; empty: moved from
   Child child_;
+  bool finished_ = false;
 };
 Result<Spawning> begin_spawn(SpawnOptions options);
 

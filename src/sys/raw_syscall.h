@@ -6,7 +6,8 @@
 namespace wherry::sys {
 
 // The result, or the negated errno.
-[[gnu::always_inline]] inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+[[gnu::always_inline]] inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0,
+                                               long d = 0, long e = 0) {
 #if defined(__x86_64__)
   register long r10 asm("r10") = d;
   register long r8 asm("r8") = e;

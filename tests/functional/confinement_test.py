@@ -236,11 +236,11 @@ class TheMonitorsProgram(FunctionalTest):
         env = {"WHERRY_LIBEXEC": str(helpers)}
         self.w.ok("run", "-d", "--name", "victim", IMAGE, "sleep", "1000", env=env)
         if sanitized():  # its loader is not in the image
-            self.assert_fails(self.w.try_run("exec", "victim", "/proc/self/exe", "x", "", "", env=env), 127, "no such file")
+            self.assert_fails(self.w.try_run("exec", "victim", "/proc/self/exe", "x", "", "", "", env=env), 127, "no such file")
             return
         self.w.ok("exec", "victim", "busybox", "mkfifo", "/fifo", env=env)
         # Opening the list waits for a reader of the fifo.
-        self.w.ok("exec", "-d", "-e", "WHERRY_FAILPOINT_LIST=/fifo", "victim", "/proc/self/exe", "x", "", "", env=env)
+        self.w.ok("exec", "-d", "-e", "WHERRY_FAILPOINT_LIST=/fifo", "victim", "/proc/self/exe", "x", "", "", "", env=env)
         out = self.w.ok("exec", "victim", "sh", "-c", """
             for p in /proc/[0-9]*; do
               case $(busybox readlink $p/exe) in */wherry-monitor) ;; *) continue ;; esac

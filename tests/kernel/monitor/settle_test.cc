@@ -200,7 +200,7 @@ TEST_F(ExecTest, ShowsTheMonitorsProgramToAContainerOnAReadOnlyMountOnly) {
   Client container = start_container();
   ASSERT_EQ(mkfifo((directory_ + "/root/fifo").c_str(), 0600), 0);
   MonitorConfig itself = session("");
-  itself.exec->options.process.args = {"/proc/self/exe", "x", "", ""};
+  itself.exec->options.process.args = {"/proc/self/exe", "x", "", "", ""};
   // Opening the list waits for a reader of the fifo.
   itself.exec->options.process.env.emplace_back("WHERRY_FAILPOINT_LIST=/fifo");
   Client victim = launch(itself);

@@ -10,7 +10,6 @@
 
 #include "base/failpoint.h"
 #include "sys/lock.h"
-#include "sys/process.h"
 #include "sys/sha256.h"
 
 namespace wherry::sys {
@@ -134,32 +133,6 @@ TEST_F(Opening, ReadsNoMoreThanTheLimit) {
   Result<std::string> over = read_file(path_ + "/f", 4);
   ASSERT_FALSE(over);
   EXPECT_EQ(over.error().kind(), ErrorKind::kResourceExhausted);
-}
-
-TEST(Spawn, GivesExactlyTheFdsAndEnvironmentItIsTold) {
-  Result<Finished> finished = run_program(
-      {.program = "/bin/sh",
-       .arguments = {"sh", "-c", "echo \"$A-$HOME\"; ls /proc/self/fd | tr '\\n' ' '; exit 7"},
-       .environment = {"A=b", "PATH=/bin:/usr/bin"}},
-      4096);
-  ASSERT_TRUE(finished);
-  EXPECT_EQ(finished->code, 7);
-  // ls has the three streams and the directory it lists.
-  EXPECT_EQ(finished->out, "b-\n0 1 2 3 ");
-}
-
-TEST(Spawn, TellsWhyAProgramCannotRun) {
-  Result<Finished> missing = run_program({.program = "/no/such", .arguments = {"x"}}, 10);
-  ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
-  EXPECT_EQ(missing.error().message(), "cannot start '/no/such': no such file or directory");
-}
-
-TEST(Processes, AreNamedByPidAndStartTime) {
-  std::optional<uint64_t> start = process_start_time(getpid());
-  ASSERT_TRUE(start);
-  EXPECT_TRUE(open_process(getpid(), *start));
-  EXPECT_FALSE(open_process(getpid(), *start + 1));
 }
 
 TEST(Sha256, GivesTheKnownDigests) {
