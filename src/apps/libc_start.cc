@@ -1,20 +1,20 @@
 // What glibc does between a static program's entry and main(), without asking the processor what it
 // can do.
 //
-// glibc 2.36 executes 68 CPUID instructions before main(), 49 of them for the sizes of caches. Each
-// one leaves a virtual machine: 6 to 10 us, half a millisecond for every program that starts, four
-// fifths of the time of `wherry version`. Nothing here gains from the answers: without them string
-// functions take x86-64's baseline (SSE2), and OpenSSL asks for itself. On bare metal the
-// difference is some 3 us.
+// glibc 2.36 executes 68 CPUID instructions before main() (on an Intel processor of 2023), 49 of
+// them for the sizes of caches. Each one leaves a virtual machine: 6 to 10 us, half a millisecond
+// for every program that starts, three fifths of the time of `wherry version`. Nothing here gains
+// from the answers: without them string functions take x86-64's baseline (SSE2), and OpenSSL asks
+// for itself. On bare metal the difference is some 3 us.
 //
 // So this file stands in for libc.a's libc-start.o: __libc_start_main of csu/libc-start.c in the
-// static case and the variables of sysdeps/x86/cacheinfo.h with the values that they have there
-// before the processor is asked. The order of the steps is that of glibc. It uses functions of
-// glibc that have no public header; CMake takes it for exactly the release that it was written
-// for, on x86-64 in static-pie programs, and libc's own start everywhere else.
+// static case and the variables of sysdeps/x86/cacheinfo.h, with what glibc works out for a
+// processor that tells nothing. The order of the steps is that of glibc. It uses functions of glibc
+// that have no public header; CMake takes it for exactly the release that it was written for, on
+// x86-64 in static-pie programs, and libc's own start everywhere else.
 //
-// Until relocate_self() there are no relocated pointers; until setup_tls() no errno and no stack
-// protector, and no string function until relocate_self() has chosen them. Not for programs whose
+// Until _dl_relocate_static_pie() there are no relocated pointers, and no string function before it
+// has chosen them; until __libc_setup_tls() no errno and no stack protector. Not for programs whose
 // main() calls pthread_exit().
 #include <gnu/libc-version.h>
 #include <cstddef>
@@ -22,7 +22,7 @@
 #include <cstdlib>
 
 static_assert(__GLIBC__ == 2 && __GLIBC_MINOR__ == 36,
-              "written for glibc 2.36, see CMakeLists.txt");
+              "written for glibc 2.36, see cmake/compiler.cmake");
 
 // NOLINTBEGIN(bugprone-reserved-identifier): names of glibc and of the linker.
 #pragma GCC visibility push(hidden)
@@ -37,6 +37,7 @@ using Finalizer = void (*)();
 extern void* __libc_stack_end;
 extern void* _dl_random;  // 16 bytes from the kernel (AT_RANDOM)
 extern int __libc_enable_secure;
+extern std::size_t _dl_minsigstacksize;  // bytes
 void _dl_aux_init(void* auxiliary_vector);
 void __tunables_init(char** environment);
 void _dl_relocate_static_pie();
@@ -105,6 +106,8 @@ extern "C" [[noreturn, gnu::used]] int __libc_start_main(Main main, int argc, ch
   char** after = __environ;
   while (*after != nullptr) ++after;
   _dl_aux_init(after + 1);
+  // A kernel before 5.14 does not tell; glibc would ask the processor. AVX-512 needs some 12 KB.
+  if (_dl_minsigstacksize == 0) _dl_minsigstacksize = 16384;
   __tunables_init(__environ);
   _dl_relocate_static_pie();
   __libc_setup_tls();

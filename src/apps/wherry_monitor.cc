@@ -16,13 +16,12 @@ int main(int argc, char** argv) {
     printf("wherry-monitor %s\n", WHERRY_VERSION);
     return 0;
   }
-  if (argc != 5 || argv[1][0] == '-') {
+  if (argc != 5 || argv[1][0] == '-' || (argv[4][0] != '\0' && strcmp(argv[4], "netns") != 0)) {
     fputs("wherry-monitor supervises one container; wherry starts it\n", stderr);
     return 2;
   }
   // Whatever else the caller's caller has left open stays out of containers.
   close_range(kSocketFd + 1, ~0u, 0);
   wherry::arm_failpoints();
-  return wherry::monitor::run_monitor(kConfigFd, kSocketFd,
-                                      {argv[2], argv[3], strcmp(argv[4], "netns") == 0});
+  return wherry::monitor::run_monitor(kConfigFd, kSocketFd, {argv[2], argv[3], argv[4][0] != '\0'});
 }

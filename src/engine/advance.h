@@ -1,5 +1,6 @@
 // What is made for a container before anything is known of it but its id: its lock, its run
-// directory, and its monitor on standby, which makes its cgroup (monitor/standby.h).
+// directory, and its monitor on standby, which makes its cgroup and network namespace
+// (monitor/standby.h).
 //
 // The run directory comes first, with its marker: after a kill recovery takes everything back by
 // it, as after a kill at any later point of `run`. An object that is not used takes it back itself.

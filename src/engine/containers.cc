@@ -265,6 +265,10 @@ Result<Engine::RunResult> LocalEngine::start(const std::string& name,
   TRY(store::Image image, images->find(record.image_id));
   TRY(sys::Fd run_dir, make_run_dir(fds_.run_containers.get(), record.id, StartMarker::kStart));
   TRY_VOID(failpoint("engine.start.marked"));
+  // Early, as in begin_run(). When it cannot be started launch() says so.
+  if (auto early = spawn_standby(fds_, paths_, record.id,
+                                 NextRun{.own_network = has_own_network(record.host_config)}))
+    standby_ = std::move(*early);
   ContainerRecord before = record;
   std::vector<std::string> warnings;
   record.state = {.status = "running", .started_at = format_rfc3339(wall_clock_ns())};

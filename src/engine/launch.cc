@@ -24,7 +24,6 @@
 #include "sys/nfnetlink.h"
 #include "sys/overlay.h"
 #include "sys/process.h"
-#include "sys/rtnetlink.h"
 #include "sys/sha256.h"
 
 namespace wherry::engine {

@@ -165,7 +165,8 @@ class LocalEngine final : public Engine, public BuildHost {
                                           const std::function<Result<void>()>& record_it);
   Result<void> prepare_directories(const ContainerRecord& record, const store::MountPlan& plan);
   Result<std::optional<network::Attachment>> lease_network(const ContainerRecord& record);
-  // Both under the lock that keeps a cgroup from going before the monitor is in it.
+  // Both under the lock that keeps a cgroup from going before the monitor is in it: on version 2 it
+  // is born there; on version 1, where it enters later, launch() holds the lock again.
   static Result<monitor::Standby> spawn_standby(const Fds& fds, const Paths& paths,
                                                 const std::string& id, std::optional<NextRun> next);
   static Result<Advance> begin_run(const Fds& fds, const Paths& paths, const std::string& id,

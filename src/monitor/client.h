@@ -20,8 +20,7 @@ class Client {
   static Result<Client> launch(const MonitorConfig& config, Standby standby);
   // As launch, and the program runs: the answer to Start is there too. `first` is said before
   // Start. While the monitor works on the container `permit` does what must be done before anything
-  // runs, and gives the container's network namespace, loopback up, or none; its error calls the
-  // launch off (monitor/permit.h). `config.starts_at_once` must be set.
+  // runs; its error calls the launch off (monitor/permit.h). `config.starts_at_once` must be set.
   static Result<Client> run(const MonitorConfig& config, Standby standby,
                             const std::vector<Message>& first,
                             const std::function<Result<void>()>& permit);

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "sys/fd.h"
+#include "base/result.h"
 
 namespace wherry::monitor {
 

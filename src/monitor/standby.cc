@@ -8,7 +8,6 @@
 
 #include "base/trace.h"
 #include "base/weaken.h"
-#include "monitor/permit.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_hierarchies.h"
 

@@ -1,10 +1,10 @@
 // Standby: a monitor that is started before it is known what for.
 //
-// A program takes a while to be there: exec, its start, a cgroup. Whoever will launch a
-// container soon starts its monitor first and looks up the image meanwhile. The monitor waits for
-// its configuration on a socket (monitor/permit.h); when that closes without one it ends, and takes
-// the container's cgroup back, which it may have made by then. Whoever names one must see to it
-// that it goes when the monitor is killed too.
+// A program takes a while to be there: exec, its start, a cgroup, a network namespace. Whoever will
+// launch a container soon starts its monitor first and looks up the image meanwhile. The monitor
+// waits for its configuration on a socket (monitor/permit.h); when that closes without one it ends,
+// and takes the container's cgroup back, which it may have made by then; the namespace ends with
+// it. Whoever names a cgroup must see to it that it goes when the monitor is killed too.
 #pragma once
 
 #include <string>

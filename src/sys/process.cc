@@ -163,7 +163,7 @@ Result<Fd> read_only_directory(const std::string& program) {
   return view;
 }
 
-// The same file above `highest`, where no dup2 of the child overwrites it.
+// The same file above `highest`, where no dup3 of the child overwrites it.
 Result<void> move_above(int highest, Fd& fd) {
   if (fd.get() > highest) return {};
   int copy = fcntl(fd.get(), F_DUPFD_CLOEXEC, highest + 1);
@@ -241,7 +241,7 @@ Result<Child> Spawning::Plan::clone() {
     args.cgroup = static_cast<uint64_t>(options.cgroup_fd);
   }
   const long pid = clone_vm(args, child, stack.get());
-  if (pid < 0) return Error::from_errno(static_cast<int>(-pid), "cannot clone");
+  if (pid < 0) return Error::from_errno(static_cast<int>(-pid), "cannot clone a process");
   failure.write.reset();
   owned.clear();
   return Child(static_cast<pid_t>(pid), Fd(pidfd));

@@ -21,7 +21,7 @@ struct SpawnOptions {
   std::string program;                   // absolute path
   std::vector<std::string> arguments;    // argv, [0] included
   std::vector<std::string> environment;  // "NAME=value"; nothing is inherited
-  // {ours, theirs}: dup2'ed. 0 to 2 are inherited when not named; everything else is closed on
+  // {ours, theirs}: duplicated. 0 to 2 are inherited when not named; everything else is closed on
   // exec.
   std::vector<std::pair<int, int>> fds;
   bool new_session = false;     // setsid
@@ -52,15 +52,18 @@ class Child {
 };
 
 // A child of which is not known yet whether it has executed its program. Until it has, it uses our
-// memory, which this object owns.
+// memory, of which this object owns what it needs, and has a copy of every descriptor of ours: a
+// lock or a pipe that we close meanwhile is held until then. For the kernel we are not
+// single-threaded meanwhile: no setns() to a time namespace.
 class Spawning {
  public:
   Spawning(Spawning&& other) noexcept;
   Spawning& operator=(Spawning&& other) noexcept;
-  // Waits until it has.
+  // Waits until it has, and does not reap it.
   ~Spawning();
 
-  // Waits until it has; an execve that failed is returned as its error, and the child is reaped.
+  // Once. Waits until it has; an execve that failed is returned as its error, and the child is
+  // reaped. A read-only program's mount is closed with this object, which waits for the kernel.
   Result<Child> finish();
   pid_t pid() const { return child_.pid(); }
 

@@ -26,6 +26,8 @@ namespace wherry::sys {
   register long x4 asm("x4") = e;
   asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
   return x0;
+#else
+#error "x86_64 and arm64 only"
 #endif
 }
 

@@ -182,7 +182,7 @@ TEST_F(LifeTest, AMonitorOnStandbyEndsWhenNobodyNeedsIt) {
 
 TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
   setenv("WHERRY_FAILPOINT", "monitor.standby:eio", 1);
-  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine"});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c", true});
   unsetenv("WHERRY_FAILPOINT");
   ASSERT_TRUE(standby);
   wait_for_end(pidfd(standby->pid()));
@@ -191,10 +191,11 @@ TEST_F(LifeTest, WhatStopsAMonitorOnStandbyIsToldAtTheLaunch) {
   EXPECT_NE(client.error().message().find("monitor.standby"), std::string::npos)
       << client.error().message();
   EXPECT_TRUE(sys::list_dir(run_dir_.get())->empty());
+  EXPECT_FALSE(runtime::Cgroup::find(cgroup_ + "/c"));
 }
 
 TEST_F(LifeTest, AMonitorOnStandbyTakesTheContainersCgroupBackWhenNobodyNeedsIt) {
-  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c", true});
   ASSERT_TRUE(standby);
   const auto made = [&] { return runtime::Cgroup::find(cgroup_ + "/c").has_value(); };
   for (int i = 0; i < 10000 && !made(); ++i) usleep(1000);
@@ -237,10 +238,26 @@ TEST_F(LifeTest, StartsAtOnceWhenItIsPermittedInWhatWasMadeBeforehand) {
   }
 }
 
+TEST_F(LifeTest, LetsGoOfTheNetworkNamespaceItMadeBeforehand) {
+  char host[64] = "";
+  ASSERT_GT(readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+  MonitorConfig waits = config({"sleep", "1000"});
+  waits.starts_at_once = true;
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c", true});
+  ASSERT_TRUE(standby);
+  const pid_t monitor = standby->pid();
+  Result<Client> client =
+      Client::run(waits, std::move(*standby), {WatchExit{}}, [] { return Result<void>(); });
+  ASSERT_TRUE(client) << client.error().message();
+  EXPECT_EQ(held_network(monitor, host), "") << "it would outlive the container";
+  ASSERT_TRUE(client->call(Signal{SIGKILL}));
+  until_exit(*client);
+}
+
 TEST_F(LifeTest, LeavesNoTraceOfALaunchThatIsCalledOff) {
   MonitorConfig wanted = shell("echo ran > /dev/shm/x; sleep 1000");
   wanted.starts_at_once = true;
-  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c"});
+  Result<Standby> standby = Standby::spawn({"c", cgroup_ + "/engine", cgroup_ + "/c", true});
   ASSERT_TRUE(standby);
   Result<Client> client = Client::run(wanted, std::move(*standby), {WillSettle{}}, [] {
     return Result<void>(Error(ErrorKind::kConflict, "somebody was faster"));

@@ -39,7 +39,7 @@ std::vector<std::size_t> sizes() {
   std::vector<std::size_t> all;
   for (std::size_t size = 0; size < 300; ++size) all.push_back(size);
   for (std::size_t edge : {512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 524288, 786432,
-                           1048576, 3145728, 4194304})
+                           1048576, 4194304, 12582912})
     for (std::size_t size = edge - 2; size <= edge + 2; ++size) all.push_back(size);
   return all;
 }
@@ -59,6 +59,7 @@ void check_copies() {
   constexpr std::size_t kRoom = 64;
   for (std::size_t size : sizes()) {
     for (std::size_t offset : {0, 1, 15, 33}) {
+      if (size > 5000000 && offset != 15) continue;  // takes long
       std::vector<unsigned char> from(size + 3 * kRoom), to(size + 3 * kRoom, 0xee);
       for (std::size_t at = 0; at < from.size(); ++at) from[at] = pattern(at);
       void* copied = std::memcpy(to.data() + kRoom + offset, from.data() + 7, size);

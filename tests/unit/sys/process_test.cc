@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -39,22 +40,43 @@ TEST(Spawn, TellsWhyAProgramCannotRun) {
   EXPECT_EQ(missing.error().message(), "cannot start '/no/such': no such file or directory");
 }
 
+std::string line_of(const Fd& pipe) {
+  char text[64] = "";
+  const ssize_t size = read(pipe.get(), text, sizeof text);
+  return size > 0 ? std::string(text, static_cast<size_t>(size)) : "";
+}
+
 TEST(Spawn, SwapsDescriptors) {
   Result<Pipe> first = make_pipe();
   Result<Pipe> second = make_pipe();
   ASSERT_TRUE(first && second);
-  SpawnOptions options = shell("echo to-first >&4; echo to-second >&3");
-  const int one = fcntl(first->write.get(), F_DUPFD_CLOEXEC, 3);
-  const int other = fcntl(second->write.get(), F_DUPFD_CLOEXEC, 3);
-  const Fd keep_one(one);
-  const Fd keep_other(other);
-  options.fds = {{one, 4}, {other, 3}};
+  const int one = first->write.get();
+  const int other = second->write.get();
+  ASSERT_LT(std::max(one, other), 10) << "the shell takes one digit";
+  SpawnOptions options =
+      shell("echo first >&" + std::to_string(other) + "; echo second >&" + std::to_string(one));
+  // Copies of ours at the lowest numbers would overwrite each other.
+  const int lowest = fcntl(one, F_DUPFD_CLOEXEC, 3);
+  ASSERT_EQ(close(lowest), 0);
+  options.fds = {{other, lowest + 1}, {one, other}, {other, one}};
   Result<Child> child = spawn(std::move(options));
   ASSERT_TRUE(child);
   EXPECT_EQ(child->wait().value_or(-1), 0);
-  char text[32] = "";
-  ASSERT_GT(read(first->read.get(), text, sizeof text - 1), 0);
-  EXPECT_STREQ(text, "to-first\n");
+  first->write.reset();
+  second->write.reset();
+  EXPECT_EQ(line_of(first->read), "first\n");
+  EXPECT_EQ(line_of(second->read), "second\n");
+}
+
+// The pipe that tells errors takes the lowest free numbers too.
+TEST(Spawn, TellsErrorsThoughTheirPipesNumbersAreTaken) {
+  Result<Pipe> pipe = make_pipe();
+  ASSERT_TRUE(pipe);
+  SpawnOptions options = {.program = "/no/such", .arguments = {"x"}};
+  for (int number = 3; number < 40; ++number) options.fds.emplace_back(pipe->write.get(), number);
+  Result<Child> child = spawn(std::move(options));
+  ASSERT_FALSE(child);
+  EXPECT_EQ(child.error().kind(), ErrorKind::kNotFound);
 }
 
 TEST(Spawn, GivesSignalsTheirUsualEffect) {
