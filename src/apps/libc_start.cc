@@ -9,7 +9,9 @@
 //
 // So this file stands in for libc.a's libc-start.o: __libc_start_main of csu/libc-start.c in the
 // static case and the variables of sysdeps/x86/cacheinfo.h, with what glibc works out for a
-// processor that tells nothing. The order of the steps is that of glibc. It uses functions of glibc
+// processor that tells nothing. The order of the steps is that of glibc. Left out: what a dynamic
+// linker would want called at the end, and the size of a signal's frame, which the kernel tells
+// since 5.14 (AT_MINSIGSTKSZ; we need 6.1). It uses functions of glibc
 // that have no public header; CMake takes it for exactly the release that it was written for, on
 // x86-64 in static-pie programs, and libc's own start everywhere else.
 //
@@ -37,7 +39,6 @@ using Finalizer = void (*)();
 extern void* __libc_stack_end;
 extern void* _dl_random;  // 16 bytes from the kernel (AT_RANDOM)
 extern int __libc_enable_secure;
-extern std::size_t _dl_minsigstacksize;  // bytes
 void _dl_aux_init(void* auxiliary_vector);
 void __tunables_init(char** environment);
 void _dl_relocate_static_pie();
@@ -99,20 +100,17 @@ void initialize(int argc, char** argv) {
 
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" [[noreturn, gnu::used]] int __libc_start_main(Main main, int argc, char** argv,
-                                                         void (*)(), void (*)(),
-                                                         void (*at_exit)(void*), void* stack_end) {
+                                                         void (*)(), void (*)(), void (*)(void*),
+                                                         void* stack_end) {
   __environ = argv + argc + 1;
   __libc_stack_end = stack_end;
   char** after = __environ;
   while (*after != nullptr) ++after;
   _dl_aux_init(after + 1);
-  // A kernel before 5.14 does not tell; glibc would ask the processor. AVX-512 needs some 12 KB.
-  if (_dl_minsigstacksize == 0) _dl_minsigstacksize = 16384;
   __tunables_init(__environ);
   _dl_relocate_static_pie();
   __libc_setup_tls();
   set_guards(static_cast<const std::uintptr_t*>(_dl_random));
-  if (at_exit != nullptr) __cxa_atexit(at_exit, nullptr, nullptr);
   __libc_early_init(true);
   __libc_init_first(argc, argv, __environ);
   __cxa_atexit(finalize, nullptr, nullptr);

@@ -13,14 +13,11 @@ struct Frame {
   Frame(void* bytes, size_t size) : part{bytes, size} {
     header.msg_iov = &part;
     header.msg_iovlen = 1;
-  }
-  Frame(const Frame&) = delete;
-  Frame& operator=(const Frame&) = delete;
-
-  void make_room() {
     header.msg_control = control;
     header.msg_controllen = sizeof control;
   }
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
 
   iovec part;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -31,14 +28,11 @@ struct Frame {
 
 Result<size_t> send_with_fd(int socket, std::string_view bytes, int fd) {
   Frame frame(const_cast<char*>(bytes.data()), bytes.size());
-  if (fd >= 0) {
-    frame.make_room();
-    cmsghdr* item = CMSG_FIRSTHDR(&frame.header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(item), &fd, sizeof fd);
-  }
+  cmsghdr* item = CMSG_FIRSTHDR(&frame.header);
+  item->cmsg_level = SOL_SOCKET;
+  item->cmsg_type = SCM_RIGHTS;
+  item->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(item), &fd, sizeof fd);
   ssize_t sent = 0;
   do sent = sendmsg(socket, &frame.header, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
@@ -48,7 +42,6 @@ Result<size_t> send_with_fd(int socket, std::string_view bytes, int fd) {
 
 Result<FdMessage> receive_with_fd(int socket, std::span<char> bytes) {
   Frame frame(bytes.data(), bytes.size());
-  frame.make_room();
   ssize_t got = 0;
   do got = recvmsg(socket, &frame.header, MSG_CMSG_CLOEXEC);
   while (got < 0 && errno == EINTR);

@@ -9,7 +9,7 @@
 
 namespace wherry::sys {
 
-// How many of the bytes went; a descriptor goes with the first of them, none when `fd` is negative.
+// How many of the bytes went; the descriptor goes with the first of them.
 // Never a SIGPIPE. Errors have their errno.
 Result<size_t> send_with_fd(int socket, std::string_view bytes, int fd);
 

@@ -36,7 +36,6 @@ struct SpawnChild {
   char** argv = nullptr;
   char** envp = nullptr;
   const char* directory = nullptr;
-  bool default_signals = false;
   bool new_session = false;
   const int* sources = nullptr;  // duplicates above every target
   const int* targets = nullptr;
@@ -74,7 +73,7 @@ void SpawnChild::reset_signals() {
 }
 
 [[noreturn]] void SpawnChild::run() const {
-  if (default_signals) reset_signals();
+  reset_signals();
   if (new_session)
     if (long result = raw_syscall(SYS_setsid); result < 0) give_up(result);
   if (long result = raw_syscall(SYS_chdir, raw_address(directory)); result != 0) give_up(result);
@@ -212,7 +211,6 @@ Result<void> Spawning::Plan::prepare() {
   child = {.argv = argv.data(),
            .envp = envp.data(),
            .directory = options.directory.c_str(),
-           .default_signals = options.default_signals,
            .new_session = options.new_session,
            .sources = sources.data(),
            .targets = targets.data(),

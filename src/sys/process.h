@@ -17,6 +17,7 @@
 
 namespace wherry::sys {
 
+// Signals have their default effect in the program, and none is blocked.
 struct SpawnOptions {
   std::string program;                   // absolute path
   std::vector<std::string> arguments;    // argv, [0] included
@@ -24,8 +25,7 @@ struct SpawnOptions {
   // {ours, theirs}: duplicated. 0 to 2 are inherited when not named; everything else is closed on
   // exec.
   std::vector<std::pair<int, int>> fds;
-  bool new_session = false;     // setsid
-  bool default_signals = true;  // all handlers default, nothing blocked
+  bool new_session = false;  // setsid
   std::string directory = "/";
   int cgroup_fd = -1;  // v2 directory to be born in (CLONE_INTO_CGROUP), or -1
   // Executes the program from a read-only mount of its own: nobody who meets its process can write

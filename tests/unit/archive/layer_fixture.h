@@ -17,6 +17,7 @@
 #include "archive/rebuild.h"
 #include "archive/worker.h"
 #include "base/text.h"
+#include "scratch_directory.h"
 #include "sys/fd.h"
 #include "sys/sha256.h"
 #include "tree/objects.h"
@@ -52,13 +53,7 @@ class Layer {
 
 class LayerFixture : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/wherry-layer-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
-    std::filesystem::create_directory(base_ + "/objects");
-  }
-  void TearDown() override { std::filesystem::remove_all(base_); }
+  void SetUp() override { std::filesystem::create_directory(base_ + "/objects"); }
 
   static std::string read(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -125,7 +120,8 @@ class LayerFixture : public ::testing::Test {
   }
   std::string content(const tree::ObjectId& id) const { return read(object_path(to_hex(id))); }
 
-  std::string base_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
 
  private:
   void take_objects(const std::string& from, const UnpackedObjects& unpacked) {

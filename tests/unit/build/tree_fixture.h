@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "build/copy.h"
+#include "scratch_directory.h"
 #include "sys/fd.h"
 
 namespace wherry::build {
@@ -21,9 +22,6 @@ namespace wherry::build {
 class TreeFixture : public ::testing::Test {
  protected:
   void SetUp() override {
-    char pattern[] = "/tmp/wherry-copy-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
     std::filesystem::create_directory(base_ + "/context");
     reopen();
   }
@@ -106,7 +104,8 @@ class TreeFixture : public ::testing::Test {
     return all;
   }
 
-  std::string base_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
   std::unique_ptr<SourceTree> tree_;
 };
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "scratch_directory.h"
 #include "sys/file.h"
 
 namespace wherry::engine {
@@ -18,15 +19,11 @@ constexpr int kLongMs = 60'000;
 class RunDirTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char pattern[] = "/tmp/wherry-run-dir-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
     containers_ = *sys::open_file(base_, O_RDONLY | O_DIRECTORY);
     Result<sys::Fd> dir = make_run_dir(containers_.get(), "c", StartMarker::kRun);
     ASSERT_TRUE(dir);
     dir_ = std::move(*dir);
   }
-  void TearDown() override { fs::remove_all(base_); }
 
   std::optional<sys::FileLock> hold() {
     return *sys::FileLock::try_acquire(dir_.get(), "monitor.lock", sys::FileLock::Mode::kExclusive);
@@ -40,7 +37,8 @@ class RunDirTest : public ::testing::Test {
   }
   RunView view() { return *observe_run(containers_.get(), "c", Sight::kHolder); }
 
-  std::string base_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
   sys::Fd containers_, dir_;
 };
 

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "scratch_directory.h"
 #include "state/containers.h"
 #include "state/facts.h"
 #include "state/images.h"
@@ -16,14 +17,6 @@ namespace {
 
 class StateTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/wherry-state-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
-    root_ = base_ + "/root";
-  }
-  void TearDown() override { std::filesystem::remove_all(base_); }
-
   Database open() {
     Result<Database> database = Database::open(root_);
     if (!database) throw std::runtime_error(database.error().message());
@@ -42,8 +35,9 @@ class StateTest : public ::testing::Test {
     return statement->text(0);
   }
 
-  std::string base_;
-  std::string root_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
+  std::string root_ = base_ + "/root";
 };
 
 ContainerRow container(char digit, const std::string& name, int64_t created = 1) {

@@ -1,4 +1,5 @@
 #include "state/file_digests.h"
+#include "scratch_directory.h"
 
 #include <gtest/gtest.h>
 
@@ -10,16 +11,9 @@ namespace {
 class FileDigests : public ::testing::Test {
  protected:
   void SetUp() override {
-    char pattern[] = "/tmp/wherry-digests-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    root_ = pattern;
     Result<Database> database = Database::open(root_);
     ASSERT_TRUE(database) << database.error().message();
     database_ = std::make_unique<Database>(std::move(*database));
-  }
-  void TearDown() override {
-    database_.reset();
-    std::filesystem::remove_all(root_);
   }
   std::vector<std::string> found(std::vector<FileDigest> files) {
     Result<void> done = find_file_digests(*database_, files);
@@ -29,7 +23,8 @@ class FileDigests : public ::testing::Test {
     return digests;
   }
 
-  std::string root_;
+  const ScratchDirectory scratch_;
+  const std::string& root_ = scratch_.path();
   std::unique_ptr<Database> database_;
 };
 

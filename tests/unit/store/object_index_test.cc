@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "scratch_directory.h"
 #include "sys/fd.h"
 
 namespace wherry::store {
@@ -21,19 +22,14 @@ ObjectRef ref(uint8_t first, uint64_t size) {
 
 class ObjectIndexTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/wherry-index-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
-    folder_ = std::move(*sys::open_file(base_, O_RDONLY | O_DIRECTORY));
-  }
-  void TearDown() override { std::filesystem::remove_all(base_); }
+  void SetUp() override { folder_ = std::move(*sys::open_file(base_, O_RDONLY | O_DIRECTORY)); }
   void put(const std::string& bytes) { std::ofstream(base_ + "/index", std::ios::binary) << bytes; }
   std::string bytes() const {
     std::ifstream file(base_ + "/index", std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  std::string base_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
   sys::Fd folder_;
 };
 

@@ -1,4 +1,5 @@
 #include "store/own_spans.h"
+#include "scratch_directory.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -16,13 +17,6 @@ namespace fs = std::filesystem;
 
 class OwnSpansTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/wherry-spans-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    base_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(base_); }
-
   // The time of change of a file that is touched now.
   timespec touched(const std::string& name = "file") {
     std::ofstream(base_ + "/" + name) << "x";
@@ -42,7 +36,8 @@ class OwnSpansTest : public ::testing::Test {
     return {time.tv_sec + seconds, static_cast<long>(sum - seconds * kSecond)};
   }
 
-  std::string base_;
+  const ScratchDirectory scratch_;
+  const std::string& base_ = scratch_.path();
 };
 
 TEST_F(OwnSpansTest, WhatWasStampedWithinASpanIsKnownAndNothingJustBeforeOrAfter) {
