@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/text.h"
 #include "base/weaken.h"
@@ -129,9 +130,13 @@ Result<void> check_status(Status status) {
   return {};
 }
 
-Result<int> run_foreground(const runtime::BundleExecOptions& options, const std::string& pid_file,
+Result<int> run_foreground(runtime::BundleExecOptions options, const std::string& pid_file,
                            const Log& log) {
   TRY(SignalRelay signals, SignalRelay::block());
+  if (std::optional<winsize> size = callers_size(); size && options.console_socket.empty()) {
+    options.process.console_rows = size->ws_row;
+    options.process.console_columns = size->ws_col;
+  }
   TRY(runtime::ExecProcess process, runtime::exec_in_bundle(options));
   warn_all(log, process.warnings());
   TRY_VOID(write_pid_file(pid_file, process.pid()));
@@ -189,7 +194,7 @@ Result<int> run_exec(Call& call) {
   }
   TRY(std::string pid_file, absolute_path(flags.text("pid-file")));
   return options.detached ? run_detached(options, pid_file, call.log)
-                          : run_foreground(options, pid_file, call.log);
+                          : run_foreground(std::move(options), pid_file, call.log);
 }
 
 }  // namespace

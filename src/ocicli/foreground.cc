@@ -57,11 +57,6 @@ class Direction {
   size_t size_ = 0;
 };
 
-void pass_size_on(int console) {
-  winsize size{};
-  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ioctl(console, TIOCSWINSZ, &size);
-}
-
 // Everybody's zombies but the process's own, whose code is read by its owner.
 void reap_orphans(pid_t but) {
   for (;;) {
@@ -81,7 +76,6 @@ class Attendant {
         output_(process.console, STDOUT_FILENO) {}
 
   Result<void> run() {
-    if (process_.console >= 0) pass_size_on(process_.console);
     while (!ended_) TRY_VOID(step());
     drain();
     return {};
@@ -178,6 +172,17 @@ RawTerminal RawTerminal::enter() {
 
 RawTerminal::~RawTerminal() {
   if (saved_) tcsetattr(STDIN_FILENO, TCSANOW, &*saved_);
+}
+
+std::optional<winsize> callers_size() {
+  winsize size{};
+  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0) return std::nullopt;
+  if (size.ws_row == 0 && size.ws_col == 0) return std::nullopt;
+  return size;
+}
+
+void pass_size_on(int console) {
+  if (std::optional<winsize> size = callers_size()) ioctl(console, TIOCSWINSZ, &*size);
 }
 
 Result<void> attend(const ForegroundProcess& process, const SignalRelay& signals) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 #include <termios.h>
 
@@ -38,6 +39,15 @@ class RawTerminal {
   RawTerminal() = default;
   std::optional<termios> saved_;
 };
+
+// The size of the caller's terminal; nullopt when standard input is no terminal, or one that does
+// not know its size.
+std::optional<winsize> callers_size();
+
+// Gives `console`, the master of the process's terminal, the size of the caller's, if it has one.
+// To be called before the program runs, which may ask at once, and with the signals blocked:
+// attend() passes on what changes later.
+void pass_size_on(int console);
 
 struct ForegroundProcess {
   pid_t pid = 0;

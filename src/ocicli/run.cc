@@ -33,8 +33,8 @@ void give_up(Created& created, const Log& log) {
   if (!destroyed) log.warn(destroyed.error().message());
 }
 
-Result<int> attend_to_end(Created& created, const SignalRelay& signals, bool reap_others) {
-  sys::Fd console = created.container.take_console();
+Result<int> attend_to_end(Created& created, const sys::Fd& console, const SignalRelay& signals,
+                          bool reap_others) {
   std::optional<RawTerminal> raw;
   if (console) raw.emplace(RawTerminal::enter());
   TRY_VOID(
@@ -48,13 +48,15 @@ Result<int> run_foreground(const BundleRequest& request, Call& call) {
   if (subreaper) TRY_VOID(become_subreaper());
   TRY(SignalRelay signals, SignalRelay::block());
   TRY(Created created, create_container(request, call, /*detached=*/false));
+  sys::Fd console = created.container.take_console();
+  if (console) pass_size_on(console.get());
   if (Result<void> started = start(created, request, /*detached=*/false); !started) {
     give_up(created, call.log);
     return std::move(started.error());
   }
   // Others may look, pause and kill meanwhile.
   created.dir.unlock();
-  Result<int> code = attend_to_end(created, signals, subreaper);
+  Result<int> code = attend_to_end(created, console, signals, subreaper);
   if (call.flags.boolean("keep") && code) return code;
   TRY(std::optional<ContainerDir> mine, ContainerDir::lock_remains(call.globals.root, request.id));
   // Deleted by force meanwhile, and perhaps made anew by somebody.

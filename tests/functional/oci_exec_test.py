@@ -1,8 +1,11 @@
 """wherry-oci exec: flags, --process, terminals, codes; and console sockets as conmon and the shim use them."""
 import array
+import contextlib
 import json
 import os
 import pathlib
+import select
+import signal
 import socket
 import subprocess
 import threading
@@ -34,6 +37,8 @@ def receive_fd(path: pathlib.Path) -> tuple[threading.Thread, list]:
 def read_until(fd: int, end: bytes) -> bytes:
     data = b""
     while end not in data:
+        if not select.select([fd], [], [], 20)[0]:
+            raise AssertionError(f"waited in vain for {end!r}; came: {data!r}")
         data += os.read(fd, 4096)
     return data
 
@@ -234,21 +239,49 @@ class Terminals(OciTest):
         self.oci_fails("create", "-b", self.bundle(config("true")), "--console-socket", "/nothere", "a", says="console socket")
         self.oci_fails("create", "-b", bundle, "--console-socket", "/nothere", "a", says="/nothere")
 
+    @contextlib.contextmanager
+    def on_terminal(self, *words):
+        """(process, master): wherry-oci on a terminal of 20 rows and 70 columns, which must not be left raw."""
+        master, slave = os.openpty()
+        subprocess.run(["stty", "rows", "20", "cols", "70"], stdin=slave, check=True)
+        process = subprocess.Popen(self.command(*words), stdin=slave, stdout=slave, stderr=slave, env=ENVIRONMENT,
+                                   start_new_session=True)
+        try:
+            yield process, master
+            settings = subprocess.run(["stty", "-a"], stdin=slave, check=True, capture_output=True, text=True).stdout
+            self.assertIn(" echo ", settings, "the terminal was left raw")
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+            os.close(slave)
+
     def test_run_in_the_foreground_relays_the_callers_terminal(self):
         bundle = self.bundle(config("sh", "-c", "stty size; read x; echo got $x; exit 4", terminal=True))
-        master, slave = os.openpty()
-        os.set_inheritable(slave, True)
-        subprocess.run(["stty", "rows", "20", "cols", "70"], stdin=slave, check=True)
-        with subprocess.Popen(self.command("run", "-b", bundle, "a"), stdin=slave, stdout=slave, stderr=slave,
-                              env=ENVIRONMENT, start_new_session=True) as process:
-            self.assertIn(b"20 70", read_until(master, b"70\r\n"))
+        with self.on_terminal("run", "-b", bundle, "a") as (process, master):
+            self.assertEqual(read_until(master, b"\r\n"), b"20 70\r\n")
             os.write(master, b"word\r")
             self.assertIn(b"got word", read_until(master, b"got word\r\n"))
             self.assertEqual(process.wait(20), 4)
-        settings = subprocess.run(["stty", "-a"], stdin=slave, check=True, capture_output=True, text=True).stdout
-        self.assertIn(" echo ", settings, "the terminal was left raw")
-        os.close(master)
-        os.close(slave)
+
+    def test_the_program_of_run_finds_the_callers_size_at_once(self):
+        document = config("sh", "-c", "stty size; read x", terminal=True, consoleSize={"height": 5, "width": 6})
+        # `run` is kept from its relay by the hook, while the program runs.
+        document["hooks"] = {"poststart": [{"path": "/bin/sleep", "args": ["sleep", "0.5"]}]}
+        with self.on_terminal("run", "-b", self.bundle(document), "a") as (process, master):
+            self.assertEqual(read_until(master, b"\r\n"), b"20 70\r\n")
+            os.write(master, b"\r")
+            self.assertEqual(process.wait(20), 0)
+
+    def test_the_program_of_exec_finds_the_callers_size_and_what_it_becomes(self):
+        self.running("a")
+        script = "stty size; trap 'stty size; exit 3' WINCH; echo ready; while :; do sleep 0.05; done"
+        with self.on_terminal("exec", "-t", "a", "sh", "-c", script) as (process, master):
+            self.assertEqual(read_until(master, b"ready\r\n"), b"20 70\r\nready\r\n")
+            subprocess.run(["stty", "rows", "30", "cols", "90"], stdin=master, check=True)
+            process.send_signal(signal.SIGWINCH)
+            self.assertIn(b"30 90", read_until(master, b"90\r\n"))
+            self.assertEqual(process.wait(20), 3)
 
 
 if __name__ == "__main__":

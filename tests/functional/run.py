@@ -10,6 +10,7 @@
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -23,12 +24,28 @@ from harness import peers, sandbox, totals  # noqa: E402
 from harness.paths import TOP, bin_dir, sanitized  # noqa: E402
 
 
+class _Overdue(Exception):
+    """A test that hangs fails, with the place where it waits, and the others run all the same."""
+
+
+def _overdue(*_):
+    raise _Overdue("the test is not done in its time; it waits here")
+
+
 class _Report(unittest.TextTestResult):
     """One line a test, with its time; failures in full at the end."""
 
+    seconds = 420  # for one test; the longest makes an application out of a distribution's packages
+
     def startTest(self, test):
         self._begin = time.monotonic()
+        # Again and again: what ends a `with` may wait as well.
+        signal.setitimer(signal.ITIMER_REAL, self.seconds, 20)
         unittest.TestResult.startTest(self, test)
+
+    def stopTest(self, test):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        unittest.TestResult.stopTest(self, test)
 
     def _line(self, word, test):
         self.stream.writeln(f"{word} {test.id()} ({time.monotonic() - self._begin:.2f} s)")
@@ -86,6 +103,9 @@ def _inside(options) -> None:
         print("\n".join(test.id() for test in chosen))
         return
     print(f"seed {os.environ['WHERRY_TEST_SEED']}, programs in {bin_dir()}", flush=True)
+    signal.signal(signal.SIGALRM, _overdue)
+    if options.full:
+        _Report.seconds = 3600
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=_Report, verbosity=0).run(
         unittest.TestSuite(chosen))
     # A subtest belongs to its test; a class that could not be set up has run no test.

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <thread>
 
 #include "scratch_directory.h"
@@ -12,7 +11,6 @@
 namespace wherry::engine {
 namespace {
 
-namespace fs = std::filesystem;
 constexpr int kLongMs = 60'000;
 
 // A run directory, and somebody who behaves as its monitor.

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <filesystem>
+#include <fstream>
 
 #include "scratch_directory.h"
 #include "state/containers.h"
@@ -116,10 +116,10 @@ TEST_F(StateTest, MigratesAnEmptyDatabaseToTheNewestSchema) {
 
 TEST_F(StateTest, CallsAFileThatIsNoDatabaseCorrupt) {
   ASSERT_EQ(mkdir(root_.c_str(), 0700), 0);
-  FILE* file = fopen((root_ + "/state.db").c_str(), "w");
-  ASSERT_NE(file, nullptr);
-  for (int i = 0; i < 200; ++i) fputs("this is not a database at all\n", file);
-  fclose(file);
+  std::ofstream file(root_ + "/state.db");
+  for (int i = 0; i < 200; ++i) file << "this is not a database at all\n";
+  file.close();
+  ASSERT_TRUE(file);
   Result<Database> refused = Database::open(root_);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt);
