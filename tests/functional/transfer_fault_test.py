@@ -1,4 +1,5 @@
 """kill -9 and full disks in the middle of pull and push: old or new, nothing half-made, the next one succeeds."""
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -84,9 +85,11 @@ class KilledPull(RegistryTest):
 
     def child(self, parent: int, name: str) -> int:
         children = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
-        for pid in children.read_text().split() if children.exists() else []:
-            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name[:15]:
-                return int(pid)
+        # Either may go before its file is opened, or read.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for pid in children.read_text().split():
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name[:15]:
+                    return int(pid)
         return 0
 
 
