@@ -97,8 +97,8 @@ Result<void> complete_mounts(const oci::RuntimeSpec& spec, std::vector<MountStep
     }
     TRY_VOID(check_mappings(step.uid_mappings, "uid"));
     TRY_VOID(check_mappings(step.gid_mappings, "gid"));
-    const bool labelled = step.type == "tmpfs" || step.type == "mqueue" || step.type == "devpts";
-    if (labelled && !spec.mount_label.empty()) step.data.emplace_back("context", spec.mount_label);
+    // As other runtimes have it: files of proc and sysfs keep what the policy says of each.
+    if (step.type != "proc" && step.type != "sysfs") step.label = spec.mount_label;
   }
   return {};
 }

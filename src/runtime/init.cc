@@ -125,7 +125,8 @@ Result<void> close_root(InitPlan& init, int root) {
   TraceScope trace("runtime.child.masks");
   const CreatePlan& plan = *init.plan;
   TRY_VOID(make_read_only(root, plan.readonly_paths));
-  TRY_VOID(mask_paths(root, plan.masked_paths, std::move(init.host_null)));
+  TRY_VOID(mask_paths(root, plan.masked_paths, std::move(init.host_null),
+                      init.options->spec->mount_label));
   if (init.options->spec->root_readonly)
     TRY_VOID_CTX(sys::change_mount(root, {.set = MOUNT_ATTR_RDONLY}, false),
                  "cannot make the root file system read-only");

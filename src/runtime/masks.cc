@@ -36,9 +36,10 @@ Result<void> make_null(int directory, bool own) {
   return {};
 }
 
-Result<Covers> make_covers(sys::Fd host_null) {
+Result<Covers> make_covers(sys::Fd host_null, const std::string& label) {
   TRY(sys::Filesystem tmpfs, sys::Filesystem::open("tmpfs"));
   TRY_VOID(tmpfs.set("mode", "755"));
+  if (!label.empty()) TRY_VOID(tmpfs.set("context", label));
   TRY(sys::Fd mount, tmpfs.mount(0));
   if (mkdirat(mount.get(), "empty", 0755) != 0)
     return Error::from_errno(errno, "cannot make an empty directory");
@@ -89,9 +90,10 @@ Result<void> remount_read_only(int target) {
 
 }  // namespace
 
-Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null) {
+Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null,
+                        const std::string& label) {
   if (paths.empty() || weakened(Defence::kMasks)) return {};
-  TRY_CTX(Covers covers, make_covers(std::move(host_null)), "cannot mask paths");
+  TRY_CTX(Covers covers, make_covers(std::move(host_null), label), "cannot mask paths");
   if (weakened(Defence::kNullDevice)) {
     TRY(sys::Fd null, sys::open_in_root(root, "/dev/null", O_PATH));
     TRY(covers.file, sys::clone_mount(null.get(), "", false));

@@ -14,7 +14,9 @@ namespace wherry::runtime {
 // Paths are absolute and clean, `root` is the container's root, attached in the calling namespace;
 // before the pivot.
 // `host_null`: a mount of the host's null device, for where nodes may not be made; else empty.
-Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null);
+// `label`: the SELinux context of the covers; empty: what the policy says.
+Result<void> mask_paths(int root, const std::vector<std::string>& paths, sys::Fd host_null,
+                        const std::string& label);
 Result<void> make_read_only(int root, const std::vector<std::string>& paths);
 
 }  // namespace wherry::runtime

@@ -41,6 +41,10 @@ struct MountStep {
   bool map_ids = false, map_ids_below = false;
   std::vector<oci::IdMapping> uid_mappings, gid_mappings;
 
+  // The SELinux context of all that is in a new file system; empty: what the policy says. The
+  // container's linux.mountLabel (runtime/create_plan.h).
+  std::string label;
+
   // Parameters for fsconfig; nullopt: a flag.
   std::vector<std::pair<std::string, std::optional<std::string>>> data;
 

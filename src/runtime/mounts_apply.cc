@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,9 +34,22 @@ Result<void> check_not_in_proc(int target, const std::string& destination) {
 constexpr size_t kParameterLimit = 255;
 
 bool needs_classic_mount(const MountStep& step) {
-  return std::ranges::any_of(step.data, [](const auto& parameter) {
-    return parameter.second && parameter.second->size() > kParameterLimit;
-  });
+  return step.label.size() > kParameterLimit ||
+         std::ranges::any_of(step.data, [](const auto& parameter) {
+           return parameter.second && parameter.second->size() > kParameterLimit;
+         });
+}
+
+// The queues of an IPC namespace are one file system, made with the namespace: a mount cannot give
+// it a context any more, its root can have one.
+bool labelled_afterwards(const MountStep& step) {
+  return step.type == "mqueue";
+}
+
+Result<void> label_root(int mount, const std::string& label) {
+  TRY(const sys::Fd root, sys::open_at(mount, ".", O_RDONLY | O_DIRECTORY));
+  if (fsetxattr(root.get(), "security.selinux", label.data(), label.size(), 0) == 0) return {};
+  return Error::from_errno(errno, "cannot give it the SELinux label '" + label + "'");
 }
 
 unsigned long classic_flags(uint64_t attributes) {
@@ -55,6 +69,9 @@ Result<sys::Fd> mount_classic(int root, const MountStep& step, int target) {
   std::string data;
   for (const auto& [key, value] : step.data)
     data += (data.empty() ? "" : ",") + key + (value ? "=" + *value : "");
+  // Quoted, for the commas between categories.
+  if (!step.label.empty() && !labelled_afterwards(step))
+    data += (data.empty() ? "" : ",") + ("context=\"" + step.label + '"');
   const std::string place = "/proc/self/fd/" + std::to_string(target);
   const uint64_t attributes = step.attributes.set | step.recursive_attributes.set;
   if (mount(step.source.c_str(), place.c_str(), step.type.c_str(), classic_flags(attributes),
@@ -79,6 +96,10 @@ Result<sys::Fd> new_filesystem(const MountStep& step) {
       TRY_VOID(filesystem.set_flag(key));
     }
   }
+  if (step.label.empty() || labelled_afterwards(step))
+    return filesystem.mount(first_attributes(step));
+  TRY_VOID_CTX(filesystem.set("context", step.label),
+               "cannot give it the SELinux label '" + step.label + "'");
   return filesystem.mount(first_attributes(step));
 }
 
@@ -123,6 +144,8 @@ Result<void> apply_filesystem(int root, const MountStep& step, sys::Fd& proc) {
   } else {
     TRY_VOID(sys::attach_mount(mount.get(), target.get()));
   }
+  if (!step.label.empty() && labelled_afterwards(step))
+    TRY_VOID(label_root(mount.get(), step.label));
   // Attached first: before Linux 6.15 only what lies in our mount namespace can be cloned.
   if (step.type == "proc" && !step.read_only() && !proc) {
     TRY(proc, sys::clone_mount(mount.get(), "", false));
@@ -164,6 +187,7 @@ Result<void> apply_hierarchies(int root, const MountStep& step,
                                std::vector<MountSources::Clone>& clones) {
   TRY(sys::Filesystem tmpfs, sys::Filesystem::open("tmpfs"));
   TRY_VOID(tmpfs.set("mode", "755"));
+  if (!step.label.empty()) TRY_VOID(tmpfs.set("context", step.label));
   TRY(sys::Fd base, tmpfs.mount(step.attributes.set & ~uint64_t{MOUNT_ATTR_RDONLY}));
   TRY(sys::Fd target, open_target(root, step.destination, TargetKind::kDirectory, {}));
   TRY_VOID(sys::attach_mount(base.get(), target.get()));

@@ -170,8 +170,9 @@ Result<void> use_resources(const ProcessPlan& plan, sys::Fd& proc, Warnings& war
 }
 
 // A session keyring of its own: the monitor's keys stay the monitor's. Kernels without keys have
-// none to leak.
-Result<void> new_keyring(Warnings& warnings) {
+// none to leak. With a label it is the process's; `proc` is open then.
+Result<void> new_keyring(const ProcessPlan& plan, const sys::Fd& proc, Warnings& warnings) {
+  if (!plan.traits.selinux_label.empty()) TRY_VOID(label_next_keys(proc.get(), plan.traits));
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0 || errno == ENOSYS ||
       errno == EPERM)
     return {};
@@ -309,7 +310,7 @@ Result<void> approach(const ProcessPlan& plan, Role role, sys::Fd root, sys::Fd 
   TRY(Resolved resolved, resolve_identity(plan, root.get()));
   TRY_VOID(connect_streams(plan, role, root.get(), resolved.identity.uid, channel));
   TRY_VOID(use_resources(plan, proc, warnings));
-  if (!plan.bundle.no_new_keyring) TRY_VOID(new_keyring(warnings));
+  if (!plan.bundle.no_new_keyring) TRY_VOID(new_keyring(plan, proc, warnings));
   TRY_VOID(enter_directory(plan, root.get()));
   // Nothing of the host's may be reachable by a name under /proc/self/fd from here on.
   root.reset();

@@ -210,4 +210,9 @@ Result<void> label_next_exec(int proc, const TraitsPlan& plan) {
                      "cannot apply the SELinux label '" + plan.selinux_label + "'");
 }
 
+Result<void> label_next_keys(int proc, const TraitsPlan& plan) {
+  return write_label(proc, "self/attr/keycreate", plan.selinux_label,
+                     "cannot apply the SELinux label '" + plan.selinux_label + "' to keys");
+}
+
 }  // namespace wherry::runtime

@@ -56,5 +56,7 @@ Result<void> set_processors(const std::vector<uint64_t>& cpus);
 Result<void> apply_traits(const TraitsPlan& plan);
 // The labels that the next execve takes. `proc`: a directory fd of a private procfs.
 Result<void> label_next_exec(int proc, const TraitsPlan& plan);
+// The SELinux label, which there must be, of the keys that are made before it.
+Result<void> label_next_keys(int proc, const TraitsPlan& plan);
 
 }  // namespace wherry::runtime

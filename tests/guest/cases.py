@@ -7,6 +7,7 @@ class Case:
     name: str
     script: str
     full_only: bool = False
+    security: str = "apparmor"  # the module that the kernel is booted with
 
 
 PRELUDE = r"""
@@ -354,4 +355,69 @@ for i in $(seq 20); do $w rm -f many$i & done; wait
 equal "$($w ps -aq)" ""
 echo good
 """, full_only=True),
+    # The smallest policy that the kernel takes: classes that it does not name are allowed.
+    Case("wherry-oci confines by SELinux labels and labels mounts and keys", r"""
+cat > /tmp/test.cil <<'END'
+(handleunknown allow)
+(mls true)
+(policycap nnp_nosuid_transition)
+(sid kernel) (sid security) (sid unlabeled) (sidorder (kernel security unlabeled))
+(class file (read)) (class dir (rmdir)) (class key (view)) (class process (transition dyntransition))
+(classorder (file dir key process))
+(sensitivity s0) (sensitivityorder (s0))
+(category c0) (category c1) (categoryorder (c0 c1)) (sensitivitycategory s0 (c0 c1))
+(level low (s0)) (level high (s0 (c0 c1))) (levelrange all (low high))
+(user system_u) (userlevel system_u low) (userrange system_u all)
+(role system_r) (role object_r) (userrole system_u system_r) (userrole system_u object_r)
+(type host_t) (type container_t) (type file_t) (type container_file_t) (type secret_t)
+(roletype system_r host_t) (roletype system_r container_t)
+(roletype object_r file_t) (roletype object_r container_file_t) (roletype object_r secret_t)
+(typeattribute every) (typeattributeset every (all))
+(context host (system_u system_r host_t all)) (context files (system_u object_r file_t (low low)))
+(sidcontext kernel host) (sidcontext security host) (sidcontext unlabeled files)
+(fsuse xattr ext4 files) (fsuse xattr overlay files) (fsuse trans tmpfs files) (fsuse trans devpts files) (fsuse trans mqueue files)
+(genfscon proc / files) (genfscon sysfs / files)
+(allow host_t every (file (read))) (allow host_t every (dir (rmdir))) (allow host_t every (key (view)))
+(allow host_t every (process (transition dyntransition)))
+(allow container_t container_t (file (read))) (allow container_t container_t (key (view)))
+(allow container_t file_t (file (read))) (allow container_t container_file_t (file (read)))
+END
+secilc /tmp/test.cil -o /tmp/policy -f /dev/null
+cat /tmp/policy > /sys/fs/selinux/load
+echo 1 > /sys/fs/selinux/enforce
+limits=
+bundle /tmp/labelled '"cat","secret"'
+echo hidden > /tmp/labelled/rootfs/secret
+chcon system_u:object_r:secret_t:s0 /tmp/labelled/rootfs/secret
+equal "$($oci run -b /tmp/labelled plain)" hidden
+# With categories, whose comma is not one between options; and an overlay of more than fsconfig(2) takes.
+type=system_u:system_r:container_t:s0:c0,c1
+files=system_u:object_r:container_file_t:s0:c0,c1
+long=/tmp/$(printf '%0130d' 0)
+mkdir -p $long/one $long/two
+overlay="{\"destination\":\"/over\",\"type\":\"overlay\",\"source\":\"overlay\",\"options\":[\"lowerdir=$long/one:$long/two\",\"ro\"]},"
+sed -i "s/\"process\": {/&\"selinuxLabel\":\"$type\",/; s/\"linux\": {/&\"mountLabel\":\"$files\",/; s/\"\/proc\/keys\",//; s|\"mounts\": \[|&$overlay|" /tmp/labelled/config.json
+code=0; out=$($oci run -b /tmp/labelled confined 2>&1) || code=$?
+equal "$code $out" "1 cat: can't open 'secret': Permission denied"
+sed -i 's/"cat","secret"/"sleep","1000"/' /tmp/labelled/config.json
+$oci run -d -b /tmp/labelled sleeper < /dev/null > /dev/null 2>&1
+pid=$($oci state sleeper | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+equal "$(tr -d '\0' < /proc/$pid/attr/current)" $type
+equal "$($oci exec sleeper cat /proc/self/attr/current | tr -d '\0')" $type
+$oci exec sleeper cat secret 2>&1 | grep -q 'Permission denied'
+equal "$($oci exec --process-label system_u:system_r:host_t:s0 sleeper cat secret)" hidden
+code=0; out=$($oci exec --process-label system_u:system_r:nosuch_t:s0 sleeper true 2>&1) || code=$?
+equal $code 255
+[[ $out == *"SELinux label 'system_u:system_r:nosuch_t:s0'"* ]]
+for place in /dev /dev/mqueue /dev/pts /dev/shm /over /sys/firmware/; do
+  equal "$place $(stat -c %C /proc/$pid/root$place)" "$place $files"
+done
+equal "$(stat -c %C /proc/$pid/root/proc/uptime)" system_u:object_r:file_t:s0
+# The keyring is one that the container's type may see.
+$oci exec sleeper cat /proc/keys | grep -q 'keyring *_ses'
+$oci delete -f sleeper
+echo 0 > /sys/fs/selinux/enforce
+rm -rf /tmp/labelled $long
+echo good
+""", security="selinux"),
 ]

@@ -16,7 +16,7 @@ from harness import trees
 from harness.paths import BUILD
 
 PACKAGES = ["apparmor", "criu", "iptables", "systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd",
-            "iproute2", "nftables", "uidmap", "procps", "kmod", "udev", "util-linux"]
+            "iproute2", "nftables", "uidmap", "procps", "kmod", "secilc", "udev", "util-linux"]
 DISK_MEGABYTES = 1800
 # In load order; those that the kernel has built in are missing as files and skipped.
 BOOT_MODULES = ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",

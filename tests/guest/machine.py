@@ -16,12 +16,16 @@ _END = re.compile(rb"\n__END__ (\d+)\n")
 
 
 class Guest:
-    """Use as a context manager. `payload`: files that appear under /payload, name -> host path."""
+    """Use as a context manager. `payload`: files that appear under /payload, name -> host path.
 
-    def __init__(self, image: Image, payload: dict[str, pathlib.Path], memory_megabytes: int = 1024):
+    `security`: the kernel's module, of which only one can label: "apparmor" or "selinux".
+    """
+
+    def __init__(self, image: Image, payload: dict[str, pathlib.Path], security: str, memory_megabytes: int = 1024):
         self._image = image
         # Short, because unix socket paths are bounded; private, because sockets are in it.
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="wherry-guest-"))
+        self._security = security
         self._memory = memory_megabytes
         self._process = None
         self._socket = None
@@ -78,7 +82,7 @@ class Guest:
              "-m", str(self._memory), "-display", "none", "-no-reboot", "-nic", "none",
              "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
              "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=1 mitigations=off nokaslr "
-                        "systemd.show_status=0",
+                        f"systemd.show_status=0 security={self._security}",
              "-drive", f"file={_escape(self._image.disk)},if=virtio,format=raw,snapshot=on",
              "-drive", f"file={_escape(self._drive)},if=virtio,format=raw,snapshot=on",
              "-serial", f"file:{console}", "-serial", f"unix:{serial},server=on,wait=off"],
